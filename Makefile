@@ -1,0 +1,75 @@
+# Every target is self-sufficient: it makes or renews the environment it needs, then does its job.
+# Python 3.11 or newer; name another one with `make test PYTHON=python3.13`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := -m pip --disable-pip-version-check --quiet install --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve migrate test check compat bench lock
+
+help:
+	@echo "make install|serve|migrate|test|check|compat|bench|lock - see README.md"
+
+install: .venv/.server
+
+serve: .venv/.server
+	$(BIN)/mlflow-shim serve $(ARGS)
+
+migrate: .venv/.server
+	$(BIN)/mlflow-shim db upgrade
+
+test: .venv/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# MLflow's own server, to compare with; quoted, as the folder's name may hold spaces.
+export MLFLOW_COMMAND ?= '$(CURDIR)/.venv-compat/bin/mlflow'
+
+compat: .venv/.server .venv-compat/.locked .venv-compat-2/.locked
+	.venv-compat/bin/python -m pytest compat_tests $(ARGS)
+	.venv-compat-2/bin/python -m pytest compat_tests $(ARGS)
+
+bench: .venv/.dev .venv-compat/.locked
+	$(BIN)/python -m benchmarks.quick $(ARGS)
+
+# One environment per lock file. A stamp inside it is older than its lock when the lock has changed.
+.venv/.server: requirements.txt pyproject.toml
+	$(call environment,.venv)
+	.venv/bin/python $(PIP) --require-hashes -r requirements.txt
+	.venv/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.server
+	.venv/bin/python $(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.venv-compat/.locked: requirements-compat.txt
+	$(call environment,.venv-compat)
+	.venv-compat/bin/python $(PIP) --require-hashes -r requirements-compat.txt
+	@touch $@
+
+.venv-compat-2/.locked: requirements-compat-2.txt
+	$(call environment,.venv-compat-2)
+	.venv-compat-2/bin/python $(PIP) --require-hashes -r requirements-compat-2.txt
+	@touch $@
+
+define environment
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+@test -x $(1)/bin/pip || $(PYTHON) -m venv $(1)
+endef
+
+# Renews the lock files from pyproject.toml; the only target that needs uv. `make lock ARGS=--upgrade` takes newer versions.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --custom-compile-command 'make lock'
+
+lock:
+	$(COMPILE) pyproject.toml --group build --output-file requirements.txt $(ARGS)
+	$(COMPILE) pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt $(ARGS)
+	$(COMPILE) --group compat --output-file requirements-compat.txt $(ARGS)
+	$(COMPILE) --group compat-2 --output-file requirements-compat-2.txt $(ARGS)
