@@ -1,0 +1,494 @@
+"""The first schema: every table, and two views for people.
+
+Made from tables.py as it was; it stays as it is when tables.py moves on.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy import CheckConstraint as Check
+from sqlalchemy import Column
+from sqlalchemy import ForeignKeyConstraint as ForeignKey
+from sqlalchemy import PrimaryKeyConstraint as PrimaryKey
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+
+Id = sa.String(32).with_variant(sa.String(32, collation="C"), "postgresql")
+Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+Json = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+
+
+def upgrade() -> None:
+    create_tables()
+    create_views()
+
+
+def downgrade() -> None:
+    for view in ("run_metrics_readable", "runs_readable"):
+        op.execute(f"DROP VIEW {view}")
+    for table in TABLES:
+        op.drop_table(table)
+
+
+def create_tables() -> None:
+    op.create_table(
+        "users",
+        Column("user_id", Id, nullable=False),
+        Column("email", sa.Text(), nullable=False),
+        Column("full_name", sa.Text(), nullable=False),
+        Column("password_hash", sa.Text(), nullable=True),
+        Column("is_active", sa.Boolean(), nullable=False),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        PrimaryKey("user_id", name=op.f("pk_users")),
+    )
+    op.create_index("uq_users_email", "users", [sa.text("lower(email)")], unique=True)
+    op.create_table(
+        "organizations",
+        Column("org_id", Id, nullable=False),
+        Column("name", sa.Text(), nullable=False),
+        Column("description", sa.Text(), nullable=True),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        Column("created_by", Id, nullable=True),
+        ForeignKey(["created_by"], ["users.user_id"], name=op.f("fk_organizations_created_by")),
+        PrimaryKey("org_id", name=op.f("pk_organizations")),
+        Unique("name", name=op.f("uq_organizations_name")),
+    )
+    op.create_table(
+        "org_members",
+        Column("org_member_id", Id, nullable=False),
+        Column("org_id", Id, nullable=False),
+        Column("user_id", Id, nullable=False),
+        Column("role", sa.Text(), nullable=False),
+        Column("joined_at", sa.BigInteger(), nullable=False),
+        Column("is_active", sa.Boolean(), nullable=False),
+        Check("role IN ('owner', 'admin', 'member', 'viewer')", name=op.f("ck_org_members_role")),
+        ForeignKey(["org_id"], ["organizations.org_id"], name=op.f("fk_org_members_org_id")),
+        ForeignKey(["user_id"], ["users.user_id"], name=op.f("fk_org_members_user_id")),
+        PrimaryKey("org_member_id", name=op.f("pk_org_members")),
+        Unique("org_id", "user_id", name=op.f("uq_org_members_org_id_user_id")),
+    )
+    op.create_index(op.f("ix_org_members_user_id"), "org_members", ["user_id"])
+    op.create_table(
+        "ml_projects",
+        Column("project_id", Id, nullable=False),
+        Column("org_id", Id, nullable=False),
+        Column("name", sa.Text(), nullable=False),
+        Column("slug", sa.Text(), nullable=False),
+        Column("description", sa.Text(), nullable=True),
+        Column("status", sa.Text(), nullable=False),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        Check("status IN ('active', 'archived')", name=op.f("ck_ml_projects_status")),
+        ForeignKey(["org_id"], ["organizations.org_id"], name=op.f("fk_ml_projects_org_id")),
+        PrimaryKey("project_id", name=op.f("pk_ml_projects")),
+        Unique("org_id", "name", name=op.f("uq_ml_projects_org_id_name")),
+        Unique("slug", name=op.f("uq_ml_projects_slug")),
+    )
+    op.create_table(
+        "project_members",
+        Column("project_member_id", Id, nullable=False),
+        Column("project_id", Id, nullable=False),
+        Column("user_id", Id, nullable=False),
+        Column("role", sa.Text(), nullable=False),
+        Column("added_at", sa.BigInteger(), nullable=False),
+        Column("is_active", sa.Boolean(), nullable=False),
+        Check("role IN ('admin', 'editor', 'viewer')", name=op.f("ck_project_members_role")),
+        ForeignKey(["project_id"], ["ml_projects.project_id"], name=op.f("fk_project_members_project_id")),
+        ForeignKey(["user_id"], ["users.user_id"], name=op.f("fk_project_members_user_id")),
+        PrimaryKey("project_member_id", name=op.f("pk_project_members")),
+        Unique("project_id", "user_id", name=op.f("uq_project_members_project_id_user_id")),
+    )
+    op.create_index(op.f("ix_project_members_user_id"), "project_members", ["user_id"])
+    op.create_table(
+        "datasets",
+        Column("dataset_id", Id, nullable=False),
+        Column("project_id", Id, nullable=False),
+        Column("name", sa.Text(), nullable=False),
+        Column("task_type", sa.Text(), nullable=False),
+        Column("description", sa.Text(), nullable=True),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        Check(
+            "task_type IN ('classification', 'regression', 'ranking', 'segmentation', 'nlp', 'other')",
+            name=op.f("ck_datasets_task_type"),
+        ),
+        ForeignKey(["project_id"], ["ml_projects.project_id"], name=op.f("fk_datasets_project_id")),
+        PrimaryKey("dataset_id", name=op.f("pk_datasets")),
+        Unique("project_id", "name", name=op.f("uq_datasets_project_id_name")),
+    )
+    op.create_table(
+        "dataset_versions",
+        Column("dataset_version_id", Id, nullable=False),
+        Column("dataset_id", Id, nullable=False),
+        Column("version_label", sa.Text(), nullable=False),
+        Column("storage_uri", sa.Text(), nullable=True),
+        Column("source_type", sa.Text(), nullable=True),
+        Column("content_hash", sa.Text(), nullable=False),
+        Column("row_count", sa.BigInteger(), nullable=True),
+        Column("size_bytes", sa.BigInteger(), nullable=True),
+        Column("schema_json", sa.Text(), nullable=True),
+        Column("profile_json", sa.Text(), nullable=True),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        Check("row_count >= 0", name=op.f("ck_dataset_versions_row_count")),
+        Check("size_bytes >= 0", name=op.f("ck_dataset_versions_size_bytes")),
+        ForeignKey(["dataset_id"], ["datasets.dataset_id"], name=op.f("fk_dataset_versions_dataset_id")),
+        PrimaryKey("dataset_version_id", name=op.f("pk_dataset_versions")),
+        Unique("dataset_id", "content_hash", name=op.f("uq_dataset_versions_dataset_id_content_hash")),
+        Unique("dataset_id", "version_label", name=op.f("uq_dataset_versions_dataset_id_version_label")),
+    )
+    op.create_table(
+        "experiments",
+        Column("id", Serial, sa.Identity(start=1, minvalue=0), nullable=False),
+        Column("experiment_id", Id, nullable=False),
+        Column("project_id", Id, nullable=False),
+        Column("name", sa.Text(), nullable=False),
+        Column("objective", sa.Text(), nullable=True),
+        Column("artifact_location", sa.Text(), nullable=False),
+        Column("created_by", Id, nullable=True),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        Column("updated_at", sa.BigInteger(), nullable=False),
+        Column("deleted_at", sa.BigInteger(), nullable=True),
+        ForeignKey(["created_by"], ["users.user_id"], name=op.f("fk_experiments_created_by")),
+        ForeignKey(["project_id"], ["ml_projects.project_id"], name=op.f("fk_experiments_project_id")),
+        PrimaryKey("id", name=op.f("pk_experiments")),
+        Unique("experiment_id", name=op.f("uq_experiments_experiment_id")),
+        Unique("project_id", "name", name=op.f("uq_experiments_project_id_name")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_experiments_artifact_location"), "experiments", ["artifact_location"])
+    op.create_table(
+        "experiment_tags",
+        Column("experiment_id", Serial, nullable=False),
+        Column("key", sa.Text(), nullable=False),
+        Column("value", sa.Text(), nullable=False),
+        ForeignKey(["experiment_id"], ["experiments.id"], name=op.f("fk_experiment_tags_experiment_id")),
+        PrimaryKey("experiment_id", "key", name=op.f("pk_experiment_tags")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "runs",
+        Column("id", Serial, sa.Identity(), nullable=False),
+        Column("run_id", Id, nullable=False),
+        Column("experiment_id", Serial, nullable=False),
+        Column("dataset_version_id", Id, nullable=True),
+        Column("run_name", sa.Text(), nullable=True),
+        Column("status", sa.Text(), nullable=False),
+        Column("started_at", sa.BigInteger(), nullable=True),
+        Column("finished_at", sa.BigInteger(), nullable=True),
+        Column("created_by", Id, nullable=True),
+        Column("user_name", sa.Text(), nullable=False),
+        Column("git_commit", sa.Text(), nullable=True),
+        Column("notes", sa.Text(), nullable=True),
+        Column("artifact_uri", sa.Text(), nullable=False),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        Column("deleted_at", sa.BigInteger(), nullable=True),
+        Column("revision", sa.BigInteger(), nullable=False),
+        Check("status IN ('queued', 'running', 'finished', 'failed', 'killed')", name=op.f("ck_runs_status")),
+        ForeignKey(["created_by"], ["users.user_id"], name=op.f("fk_runs_created_by")),
+        ForeignKey(
+            ["dataset_version_id"], ["dataset_versions.dataset_version_id"], name=op.f("fk_runs_dataset_version_id")
+        ),
+        ForeignKey(["experiment_id"], ["experiments.id"], name=op.f("fk_runs_experiment_id")),
+        PrimaryKey("id", name=op.f("pk_runs")),
+        Unique("run_id", name=op.f("uq_runs_run_id")),
+        sqlite_autoincrement=True,
+    )
+    if op.get_context().dialect.name == "sqlite":
+        op.create_index("ix_runs_newest", "runs", ["experiment_id", sa.text("started_at DESC"), "run_id"])
+    if op.get_context().dialect.name == "postgresql":
+        op.create_index(
+            "ix_runs_newest_first", "runs", ["experiment_id", sa.text("started_at DESC NULLS LAST"), "run_id"]
+        )
+    op.create_table(
+        "run_configs",
+        Column("run_id", Serial, autoincrement=False, nullable=False),
+        Column("params_json", Json, nullable=False),
+        Column("env_json", Json, nullable=True),
+        Column("command_line", sa.Text(), nullable=True),
+        Column("seed", sa.BigInteger(), nullable=True),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        ForeignKey(["run_id"], ["runs.id"], name=op.f("fk_run_configs_run_id")),
+        PrimaryKey("run_id", name=op.f("pk_run_configs")),
+    )
+    op.create_table(
+        "run_params",
+        Column("run_id", Serial, nullable=False),
+        Column("key", sa.Text(), nullable=False),
+        Column("value", sa.Text(), nullable=False),
+        ForeignKey(["run_id"], ["runs.id"], name=op.f("fk_run_params_run_id")),
+        PrimaryKey("run_id", "key", name=op.f("pk_run_params")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_run_params_key_value", "run_params", ["key", sa.text("substr(value, 1, 128)")])
+    op.create_table(
+        "run_tags",
+        Column("run_id", Serial, nullable=False),
+        Column("key", sa.Text(), nullable=False),
+        Column("value", sa.Text(), nullable=False),
+        ForeignKey(["run_id"], ["runs.id"], name=op.f("fk_run_tags_run_id")),
+        PrimaryKey("run_id", "key", name=op.f("pk_run_tags")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_run_tags_key_value", "run_tags", ["key", sa.text("substr(value, 1, 128)")])
+    op.create_table(
+        "run_inputs",
+        Column("run_id", Serial, nullable=False),
+        Column("dataset_version_id", Id, nullable=False),
+        Column("context", sa.Text(), nullable=True),
+        Column("tags_json", Json, nullable=False),
+        Column("source_type", sa.Text(), nullable=True),
+        Column("storage_uri", sa.Text(), nullable=True),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        ForeignKey(
+            ["dataset_version_id"],
+            ["dataset_versions.dataset_version_id"],
+            name=op.f("fk_run_inputs_dataset_version_id"),
+        ),
+        ForeignKey(["run_id"], ["runs.id"], name=op.f("fk_run_inputs_run_id")),
+        PrimaryKey("run_id", "dataset_version_id", name=op.f("pk_run_inputs")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_run_inputs_dataset_version_id"), "run_inputs", ["dataset_version_id"])
+    op.create_table(
+        "run_models",
+        Column("id", Serial, sa.Identity(), nullable=False),
+        Column("run_id", Serial, nullable=False),
+        Column("direction", sa.Text(), nullable=False),
+        Column("model_id", sa.Text(), nullable=False),
+        Column("step", sa.BigInteger(), nullable=False),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        Check("direction IN ('input', 'output')", name=op.f("ck_run_models_direction")),
+        ForeignKey(["run_id"], ["runs.id"], name=op.f("fk_run_models_run_id")),
+        PrimaryKey("id", name=op.f("pk_run_models")),
+    )
+    op.create_index(op.f("ix_run_models_model_id"), "run_models", ["model_id"])
+    op.create_index(op.f("ix_run_models_run_id"), "run_models", ["run_id"])
+    op.create_table(
+        "metric_keys",
+        Column("id", Serial, sa.Identity(), nullable=False),
+        Column("key", sa.Text(), nullable=False),
+        PrimaryKey("id", name=op.f("pk_metric_keys")),
+        Unique("key", name=op.f("uq_metric_keys_key")),
+    )
+    op.create_table(
+        "metric_definitions",
+        Column("metric_id", Id, nullable=False),
+        Column("key", sa.Text(), nullable=False),
+        Column("display_name", sa.Text(), nullable=True),
+        Column("unit", sa.Text(), nullable=True),
+        Column("goal", sa.Text(), nullable=False),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        Check("goal IN ('min', 'max', 'last')", name=op.f("ck_metric_definitions_goal")),
+        PrimaryKey("metric_id", name=op.f("pk_metric_definitions")),
+        Unique("key", name=op.f("uq_metric_definitions_key")),
+    )
+    op.create_table(
+        "run_metric_values",
+        Column("run_id", Serial, nullable=False),
+        Column("metric_id", Serial, nullable=False),
+        Column("scope", sa.SmallInteger(), nullable=False),
+        Column("is_final", sa.SmallInteger(), nullable=False),
+        Column("step", sa.BigInteger(), nullable=False),
+        Column("recorded_at", sa.BigInteger(), nullable=False),
+        Column("value", sa.Double(), nullable=False),
+        Column("is_nan", sa.SmallInteger(), nullable=False),
+        PrimaryKey(
+            "run_id",
+            "metric_id",
+            "scope",
+            "is_final",
+            "step",
+            "recorded_at",
+            "value",
+            "is_nan",
+            name=op.f("pk_run_metric_values"),
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "run_metric_latest",
+        Column("run_id", Serial, nullable=False),
+        Column("metric_id", Serial, nullable=False),
+        Column("scope", sa.SmallInteger(), nullable=False),
+        Column("experiment_id", Serial, nullable=False),
+        Column("is_final", sa.SmallInteger(), nullable=False),
+        Column("step", sa.BigInteger(), nullable=False),
+        Column("recorded_at", sa.BigInteger(), nullable=False),
+        Column("value", sa.Double(), nullable=False),
+        Column("is_nan", sa.SmallInteger(), nullable=False),
+        Column("count", sa.BigInteger(), nullable=False),
+        Column("min_value", sa.Double(), nullable=True),
+        Column("max_value", sa.Double(), nullable=True),
+        Column("first_value", sa.Double(), nullable=True),
+        Column("first_step", sa.BigInteger(), nullable=False),
+        Column("first_recorded_at", sa.BigInteger(), nullable=False),
+        PrimaryKey("run_id", "metric_id", "scope", name=op.f("pk_run_metric_latest")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_run_metric_latest_order", "run_metric_latest", ["experiment_id", "metric_id", "scope", "is_nan", "value"]
+    )
+    op.create_table(
+        "project_metric_summary",
+        Column("project_id", Id, nullable=False),
+        Column("metric_id", Id, nullable=False),
+        Column("scope", sa.SmallInteger(), nullable=False),
+        Column("best_value", sa.Double(), nullable=True),
+        Column("best_run_id", Id, nullable=True),
+        Column("updated_at", sa.BigInteger(), nullable=False),
+        Column("sample_size", sa.BigInteger(), nullable=False),
+        ForeignKey(["metric_id"], ["metric_definitions.metric_id"], name=op.f("fk_project_metric_summary_metric_id")),
+        ForeignKey(["project_id"], ["ml_projects.project_id"], name=op.f("fk_project_metric_summary_project_id")),
+        PrimaryKey("project_id", "metric_id", "scope", name=op.f("pk_project_metric_summary")),
+    )
+    op.create_table(
+        "artifacts",
+        Column("artifact_id", Id, nullable=False),
+        Column("project_id", Id, nullable=False),
+        Column("artifact_type", sa.Text(), nullable=False),
+        Column("uri", sa.Text(), nullable=False),
+        Column("checksum", sa.Text(), nullable=True),
+        Column("size_bytes", sa.BigInteger(), nullable=True),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        Check(
+            "artifact_type IN ('model', 'plot', 'log', 'report', 'dataset-sample', 'other')",
+            name=op.f("ck_artifacts_artifact_type"),
+        ),
+        Check("size_bytes >= 0", name=op.f("ck_artifacts_size_bytes")),
+        ForeignKey(["project_id"], ["ml_projects.project_id"], name=op.f("fk_artifacts_project_id")),
+        PrimaryKey("artifact_id", name=op.f("pk_artifacts")),
+    )
+    op.create_index(op.f("ix_artifacts_project_id"), "artifacts", ["project_id"])
+    op.create_table(
+        "run_artifacts",
+        Column("run_artifact_id", Id, nullable=False),
+        Column("run_id", Serial, nullable=False),
+        Column("artifact_id", Id, nullable=False),
+        Column("alias", sa.Text(), nullable=True),
+        Column("path", sa.Text(), nullable=True),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        ForeignKey(["artifact_id"], ["artifacts.artifact_id"], name=op.f("fk_run_artifacts_artifact_id")),
+        ForeignKey(["run_id"], ["runs.id"], name=op.f("fk_run_artifacts_run_id")),
+        PrimaryKey("run_artifact_id", name=op.f("pk_run_artifacts")),
+        Unique("run_id", "alias", name=op.f("uq_run_artifacts_run_id_alias")),
+        Unique("run_id", "artifact_id", name=op.f("uq_run_artifacts_run_id_artifact_id")),
+        Unique("run_id", "path", name=op.f("uq_run_artifacts_run_id_path")),
+    )
+    op.create_index(op.f("ix_run_artifacts_artifact_id"), "run_artifacts", ["artifact_id"])
+    op.create_table(
+        "audit_log",
+        Column("audit_id", Serial, sa.Identity(), nullable=False),
+        Column("table_name", sa.Text(), nullable=False),
+        Column("operation", sa.String(length=1), nullable=False),
+        Column("row_pk", sa.Text(), nullable=False),
+        Column("changed_by", Id, nullable=True),
+        Column("changed_at", sa.BigInteger(), nullable=False),
+        Column("old_data", Json, nullable=True),
+        Column("new_data", Json, nullable=True),
+        Check("operation IN ('I', 'U', 'D')", name=op.f("ck_audit_log_operation")),
+        PrimaryKey("audit_id", name=op.f("pk_audit_log")),
+    )
+    op.create_index(op.f("ix_audit_log_table_name_row_pk"), "audit_log", ["table_name", "row_pk"])
+    op.create_table(
+        "batch_import_jobs",
+        Column("job_id", Id, nullable=False),
+        Column("job_type", sa.Text(), nullable=False),
+        Column("status", sa.Text(), nullable=False),
+        Column("source_format", sa.Text(), nullable=False),
+        Column("source_uri", sa.Text(), nullable=True),
+        Column("started_at", sa.BigInteger(), nullable=True),
+        Column("finished_at", sa.BigInteger(), nullable=True),
+        Column("created_by", Id, nullable=True),
+        Column("stats_json", Json, nullable=False),
+        Check("job_type IN ('datasets', 'runs', 'metrics', 'artifacts')", name=op.f("ck_batch_import_jobs_job_type")),
+        Check("source_format IN ('csv', 'json')", name=op.f("ck_batch_import_jobs_source_format")),
+        Check("status IN ('created', 'running', 'finished', 'failed')", name=op.f("ck_batch_import_jobs_status")),
+        ForeignKey(["created_by"], ["users.user_id"], name=op.f("fk_batch_import_jobs_created_by")),
+        PrimaryKey("job_id", name=op.f("pk_batch_import_jobs")),
+    )
+    op.create_table(
+        "batch_import_errors",
+        Column("error_id", Serial, sa.Identity(), nullable=False),
+        Column("job_id", Id, nullable=False),
+        Column("row_number", sa.BigInteger(), nullable=False),
+        Column("raw_row", sa.Text(), nullable=False),
+        Column("error_message", sa.Text(), nullable=False),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        ForeignKey(["job_id"], ["batch_import_jobs.job_id"], name=op.f("fk_batch_import_errors_job_id")),
+        PrimaryKey("error_id", name=op.f("pk_batch_import_errors")),
+    )
+    op.create_index(op.f("ix_batch_import_errors_job_id"), "batch_import_errors", ["job_id"])
+
+
+TABLES = (
+    "batch_import_errors",
+    "batch_import_jobs",
+    "audit_log",
+    "run_artifacts",
+    "artifacts",
+    "project_metric_summary",
+    "run_metric_latest",
+    "run_metric_values",
+    "metric_definitions",
+    "metric_keys",
+    "run_models",
+    "run_inputs",
+    "run_tags",
+    "run_params",
+    "run_configs",
+    "runs",
+    "experiment_tags",
+    "experiments",
+    "dataset_versions",
+    "datasets",
+    "project_members",
+    "ml_projects",
+    "org_members",
+    "organizations",
+    "users",
+)
+"""Dependants first."""
+
+
+def create_views() -> None:
+    op.execute(f"""
+        CREATE VIEW runs_readable AS
+        SELECT runs.run_id,
+               ml_projects.slug AS project,
+               experiments.name AS experiment,
+               runs.run_name,
+               runs.status,
+               {timestamp("runs.started_at")} AS started_at,
+               {timestamp("runs.finished_at")} AS finished_at,
+               runs.user_name,
+               runs.git_commit,
+               runs.notes,
+               runs.artifact_uri,
+               {timestamp("runs.created_at")} AS created_at,
+               {timestamp("runs.deleted_at")} AS deleted_at
+        FROM runs
+        JOIN experiments ON experiments.id = runs.experiment_id
+        JOIN ml_projects ON ml_projects.project_id = experiments.project_id
+    """)
+    op.execute(f"""
+        CREATE VIEW run_metrics_readable AS
+        SELECT runs.run_id,
+               metric_keys.key,
+               CASE points.scope WHEN 1 THEN 'train' WHEN 2 THEN 'val' WHEN 3 THEN 'test' END AS scope,
+               CASE WHEN points.is_final = 0 THEN points.step END AS step,
+               CASE WHEN points.is_nan = 0 THEN points.value END AS value,
+               points.is_nan,
+               {timestamp("points.recorded_at")} AS recorded_at
+        FROM run_metric_values AS points
+        JOIN runs ON runs.id = points.run_id
+        JOIN metric_keys ON metric_keys.id = points.metric_id
+    """)
+
+
+def timestamp(column: str) -> str:
+    """SQL for the time that the column holds as milliseconds; null outside the years 1 to 9999."""
+    if op.get_context().dialect.name == "sqlite":
+        moment = f"strftime('%Y-%m-%dT%H:%M:%fZ', {column} / 1000.0, 'unixepoch')"
+    else:
+        moment = f"to_timestamp(0) + {column} * INTERVAL '1 millisecond'"
+    return f"CASE WHEN {column} BETWEEN -62135596800000 AND 253402300799999 THEN {moment} END"

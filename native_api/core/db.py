@@ -1,0 +1,250 @@
+"""Engines and connections, and every difference between SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, TypeVarTuple
+
+import msgspec
+import sqlalchemy
+from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+
+from native_api.core.errors import Invalid
+
+M = TypeVar("M")
+Ts = TypeVarTuple("Ts")
+
+BUSY_TIMEOUT_MS = 120_000
+"""How long SQLite waits for another process's write: commands of ours keep theirs far shorter."""
+
+
+# Engines
+
+
+def parse_url(text: str) -> URL:
+    """`sqlite:///path` or `postgresql://...`; Invalid for anything else."""
+    try:
+        url = make_url(text)
+    except sqlalchemy.exc.ArgumentError:
+        raise Invalid("The database URL is not one: use sqlite:///path or postgresql://user@host/name") from None
+    if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername in ("sqlite", "sqlite+pysqlite") and url.database and url.database != ":memory:":
+        return url.set(drivername="sqlite+pysqlite")
+    raise Invalid("The database must be sqlite:///path or postgresql://user@host/name")
+
+
+def is_sqlite(url: URL) -> bool:
+    """Whether the database is an embedded file, which one server process writes."""
+    return url.get_backend_name() == "sqlite"
+
+
+def create_reader(url: URL, size: int) -> Engine:
+    """An engine for reads: `size` pooled connections, each transaction one consistent snapshot."""
+    return _create(url, size, begin="BEGIN", isolation="REPEATABLE READ")
+
+
+def create_writer(url: URL, size: int = 1) -> Engine:
+    """An engine for writes: a transaction takes SQLite's write lock at once, so that it cannot fail half way."""
+    return _create(url, size, begin="BEGIN IMMEDIATE", isolation="READ COMMITTED")
+
+
+def _create(url: URL, size: int, begin: str, isolation: str) -> Engine:
+    settings: dict[str, Any] = {
+        "pool_size": size,
+        "max_overflow": 0,
+        "pool_timeout": 60,
+        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+    }
+    if not is_sqlite(url):
+        return _after_commit_hooks(
+            sqlalchemy.create_engine(url, isolation_level=isolation, pool_pre_ping=True, **settings)
+        )
+    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = sqlalchemy.create_engine(
+        url,
+        poolclass=sqlalchemy.QueuePool,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000, "cached_statements": 512},
+        **settings,
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, below
+        connection.create_function("lower", 1, _lower, deterministic=True)  # SQLite's own knows only ASCII
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",  # what was acknowledged survives a power cut
+            f"busy_timeout = {BUSY_TIMEOUT_MS}",
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+            "cache_size = -16000",
+            "mmap_size = 268435456",
+            "wal_autocheckpoint = 4000",
+            "journal_size_limit = 67108864",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return _after_commit_hooks(engine)
+
+
+# What a process remembers of a database
+
+
+def memory(conn: Connection, kind: type[M]) -> M:
+    """This process's one `kind()` for the database of this connection, made on first use.
+
+    Only what can never change once committed, or is checked against the database at each use, may be kept in it.
+    """
+    kept: dict[type, Any] = conn.info.get("memory") or _share_memory(conn)
+    found: M = kept.get(kind) or kept.setdefault(kind, kind())
+    return found
+
+
+_memories: dict[str, dict[type, Any]] = {}
+
+
+def _share_memory(conn: Connection) -> dict[type, Any]:
+    url = conn.engine.url.render_as_string(hide_password=False)
+    kept: dict[type, Any] = conn.info.setdefault("memory", _memories.setdefault(url, {}))
+    return kept
+
+
+def _lower(value: str | float | bytes | None) -> str | float | bytes | None:
+    return value.lower() if isinstance(value, str) else value
+
+
+# After a commit: what a process may remember only once it is true
+
+
+def after_commit(conn: Connection, remember: Callable[[], None]) -> None:
+    """Call `remember` when the transaction has committed; never, if it or a savepoint in it is rolled back."""
+    conn.info.setdefault("after_commit", []).append(remember)
+
+
+def _after_commit_hooks(engine: Engine) -> Engine:
+    def forget(conn: Connection, *_: object) -> None:
+        conn.info.pop("after_commit", None)
+
+    event.listen(engine, "rollback", forget)
+    event.listen(engine, "rollback_savepoint", forget)
+
+    @event.listens_for(engine, "commit")
+    def committed(conn: Connection) -> None:
+        conn.info["committed"] = conn.info.pop("after_commit", [])
+
+    return engine
+
+
+def run_after_commit(conn: Connection) -> None:
+    """What the owner of the transaction calls once its commit has returned."""
+    for remember in conn.info.pop("committed", []):
+        remember()
+
+
+# Statements
+
+
+@dataclass
+class BulkInsert:
+    """`INSERT ... ON CONFLICT` of many rows in one statement, its text made once per dialect.
+
+    `tail` is the `ON CONFLICT` clause, whose words both databases share. SQLite runs it as one executemany, PostgreSQL
+    as one statement over arrays (twice as fast there as executemany).
+    """
+
+    table: Table
+    columns: Sequence[str]
+    tail: str = ""
+    _texts: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, conn: Connection, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert the rows, tuples in the order of `columns`; how many were inserted or updated."""
+        if not rows:
+            return 0
+        name = conn.dialect.name
+        sql = self._texts.get(name) or self._texts.setdefault(name, self._render(name))
+        if name == "sqlite":
+            return conn.exec_driver_sql(sql, rows if isinstance(rows, list) else list(rows)).rowcount
+        return conn.exec_driver_sql(sql, tuple(list(column) for column in zip(*rows, strict=True))).rowcount
+
+    def _render(self, name: str) -> str:
+        columns = ", ".join(f'"{column}"' for column in self.columns)
+        head = f"INSERT INTO {self.table.name} ({columns})"
+        if name == "sqlite":
+            return f"{head} VALUES ({', '.join('?' * len(self.columns))}) {self.tail}"
+        dialect: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+        types = [self.table.c[column].type.dialect_impl(dialect) for column in self.columns]
+        arrays = ", ".join(f"%s::{_array_type(type_.compile(dialect))}[]" for type_ in types)
+        casts = ", ".join(
+            f'"{column}"::jsonb' if isinstance(type_, postgresql.JSONB) else f'"{column}"'
+            for column, type_ in zip(self.columns, types, strict=True)
+        )
+        return f"{head} SELECT {casts} FROM unnest({arrays}) AS given ({columns}) {self.tail}"
+
+
+def _array_type(sql_type: str) -> str:
+    return "text" if sql_type.startswith(("VARCHAR", "TEXT", "JSONB")) else sql_type
+
+
+def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT."""
+    return sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def among(conn: Connection, column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """`column IN (values)` with one bound parameter, so one statement, however many values there are."""
+    listed = list(values)
+    if conn.dialect.name == "sqlite":
+        given = sqlalchemy.func.json_each(msgspec.json.encode(listed).decode()).table_valued("value")
+        return column.in_(sqlalchemy.select(given.c.value))
+    array = sqlalchemy.bindparam(None, listed, type_=postgresql.ARRAY(column.type))
+    return column == sqlalchemy.any_(array)
+
+
+def like(conn: Connection, column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    """Case-sensitive LIKE over the whole value: `%` any run, `_` one character, nothing escapes them."""
+    if conn.dialect.name == "sqlite":  # whose own LIKE ignores case
+        glob = "".join({"%": "*", "_": "?"}.get(c, f"[{c}]" if c in "*?[" else c) for c in pattern)
+        return column.op("GLOB", is_comparison=True)(glob)
+    return column.like(pattern.replace("\\", "\\\\"))
+
+
+def ilike(conn: Connection, column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    """LIKE that ignores case, also outside ASCII."""
+    if conn.dialect.name == "sqlite":
+        return sqlalchemy.func.lower(column).like(pattern.lower())
+    return column.ilike(pattern.replace("\\", "\\\\"))
+
+
+def bytewise(conn: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
+    """Text that compares by its code points, whatever the database's locale."""
+    return column if conn.dialect.name == "sqlite" else column.collate("C")
+
+
+def hold(
+    conn: Connection, statement: sqlalchemy.Select[*Ts], table: Table, *, shared: bool = False
+) -> sqlalchemy.Select[*Ts]:
+    """Hold the selected rows of the table until the transaction ends, so that nobody else changes them.
+
+    With `shared` others may hold them too. SQLite's writer holds the whole database already.
+    """
+    if conn.dialect.name == "sqlite":
+        return statement
+    return statement.with_for_update(of=table, read=shared, key_share=not shared)
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether PostgreSQL gave the transaction up for the sake of others (deadlock, serialisation): try it again."""
+    original = getattr(error, "orig", None)
+    return getattr(original, "sqlstate", None) in ("40001", "40P01")

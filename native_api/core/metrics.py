@@ -1,0 +1,292 @@
+"""Metrics: points and their histories, the latest of each, and the keys as small integers."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select, tuple_
+
+from native_api.core import db, pages
+from native_api.core import tables as t
+from native_api.core.pages import Page
+
+
+class MetricScope(IntEnum):
+    """Which part of the data a metric was measured on."""
+
+    NONE = 0
+    TRAIN = 1
+    VAL = 2
+    TEST = 3
+
+
+class Name(NamedTuple):
+    """What names a metric of a run."""
+
+    scope: int
+    key: str
+
+
+class Point(NamedTuple):
+    """One value of a metric. A NaN is value 0.0 with is_nan 1; a final value has step 0 and is_final 1."""
+
+    name: Name
+    step: int
+    recorded_at: int
+    value: float
+    is_nan: int = 0
+    is_final: int = 0
+
+
+class Latest(NamedTuple):
+    """The latest point of one metric of the run with this internal id."""
+
+    run: int
+    scope: int
+    key: str
+    step: int
+    recorded_at: int
+    value: float
+    is_nan: int
+
+
+class Keys:
+    """Metric keys and their ids, as far as this process has met them. Neither ever changes once committed."""
+
+    LIMIT = 200_000
+
+    def __init__(self) -> None:
+        self.ids: dict[str, int] = {}
+        self.names: dict[int, str] = {}
+
+    def remember(self, pairs: dict[str, int]) -> None:
+        """Keep what was read or committed; starts afresh when too many came by."""
+        if len(self.ids) > self.LIMIT:
+            self.ids, self.names = {}, {}
+        self.ids.update(pairs)
+        self.names.update({number: key for key, number in pairs.items()})
+
+
+# Writing
+
+_values = t.run_metric_values
+_latest = t.run_metric_latest
+
+_add_keys = db.BulkInsert(t.metric_keys, ["key"], "ON CONFLICT DO NOTHING")
+_add_points = db.BulkInsert(_values, [column.name for column in _values.c], "ON CONFLICT DO NOTHING")
+
+
+def _where_newer(column: str) -> str:
+    order = ("is_final", "step", "recorded_at", "value")
+    new = ", ".join(f"excluded.{name}" for name in order)
+    old = ", ".join(f"run_metric_latest.{name}" for name in order)
+    return f"{column} = CASE WHEN ({new}) > ({old}) THEN excluded.{column} ELSE run_metric_latest.{column} END"
+
+
+def _where_earlier(column: str) -> str:
+    new, old = (f"({row}.first_step, {row}.first_recorded_at)" for row in ("excluded", "run_metric_latest"))
+    return f"{column} = CASE WHEN {new} < {old} THEN excluded.{column} ELSE run_metric_latest.{column} END"
+
+
+def _extreme(column: str, sign: str) -> str:
+    new, old = f"excluded.{column}", f"run_metric_latest.{column}"
+    return f"{column} = CASE WHEN {old} IS NULL OR {new} {sign} {old} THEN {new} ELSE {old} END"
+
+
+_keep_latest = db.BulkInsert(
+    _latest,
+    [column.name for column in _latest.c],
+    "ON CONFLICT (run_id, metric_id, scope) DO UPDATE SET "
+    + ", ".join(
+        [
+            *map(_where_newer, ("is_final", "step", "recorded_at", "value", "is_nan")),
+            'count = run_metric_latest."count" + excluded."count"',
+            _extreme("min_value", "<"),
+            _extreme("max_value", ">"),
+            *map(_where_earlier, ("first_value", "first_step", "first_recorded_at")),
+        ]
+    ),
+)
+
+
+def append(conn: Connection, points: Iterable[tuple[int, int, Sequence[Point]]]) -> None:
+    """Add (run, experiment, points) to the histories and move each metric's latest point forward, never back.
+
+    A point that is already there is dropped, whether it comes twice at once or was stored before. The order of arrival
+    does not matter. Whoever calls this holds the rows of the runs.
+    """
+    given = [(run, experiment, some) for run, experiment, some in points if some]
+    if not given:
+        return
+    ids = intern(conn, {point.name.key for _, _, some in given for point in some})
+    experiments = {run: experiment for run, experiment, _ in given}
+    rows = sorted(
+        {
+            (run, ids[key], scope, is_final, step, recorded_at, value, is_nan)
+            for run, _, some in given
+            for (scope, key), step, recorded_at, value, is_nan, is_final in some
+        }
+    )
+    added = _add_points(conn, rows)
+    latest = [_summary(experiments[group[0]], list(points)) for group, points in groupby(rows, itemgetter(0, 1, 2))]
+    _keep_latest(conn, latest)
+    if added < len(rows):
+        _recount(conn, [(row[0], row[1], row[2]) for row in latest])
+
+
+def _summary(experiment: int, rows: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """The row of `run_metric_latest` for the points of one metric, which come in order."""
+    run, metric, scope, is_final, step, recorded_at, value, is_nan = rows[-1]
+    _, _, _, _, first_step, first_at, first_value, first_is_nan = rows[0]
+    numbers = [row[6] for row in rows if not row[7]]
+    return (
+        *(run, metric, scope, experiment, is_final, step, recorded_at, value, is_nan, len(rows)),
+        *((min(numbers), max(numbers)) if numbers else (None, None)),
+        *(None if first_is_nan else first_value, first_step, first_at),
+    )
+
+
+def _recount(conn: Connection, metrics: Sequence[tuple[int, int, int]]) -> None:
+    """Some points were there before: count these metrics' histories anew."""
+    of_metric = and_(
+        _values.c.run_id == _latest.c.run_id,
+        _values.c.metric_id == _latest.c.metric_id,
+        _values.c.scope == _latest.c.scope,
+    )
+    count = select(func.count()).select_from(_values).where(of_metric).scalar_subquery()
+    names = tuple_(_latest.c.run_id, _latest.c.metric_id, _latest.c.scope)
+    for start in range(0, len(metrics), 500):
+        some = metrics[start : start + 500]
+        conn.execute(_latest.update().where(names.in_(some)).values(count=count))
+
+
+def intern(conn: Connection, keys: set[str]) -> dict[str, int]:
+    """The id of each of these metric keys, new ones included."""
+    known = db.memory(conn, Keys)
+    ids = known.ids
+    missing = sorted(key for key in keys if key not in ids)
+    if not missing:
+        return ids
+    found = _read_ids(conn, missing)
+    if len(found) < len(missing):
+        _add_keys(conn, [(key,) for key in missing if key not in found])
+        found = _read_ids(conn, missing)
+    db.after_commit(conn, lambda: known.remember(found))
+    return ids | found
+
+
+def _read_ids(conn: Connection, keys: Sequence[str]) -> dict[str, int]:
+    c = t.metric_keys.c
+    rows = conn.execute(select(c.key, c.id).where(db.among(conn, c.key, keys)))
+    return {row.key: row.id for row in rows}
+
+
+def find_id(conn: Connection, key: str) -> int | None:
+    """The id of a metric key, if any run ever logged it."""
+    known = db.memory(conn, Keys).ids.get(key)
+    return known if known is not None else _read_ids(conn, [key]).get(key)
+
+
+# Reading
+
+
+def latest(conn: Connection, runs: Sequence[int]) -> Iterable[Latest]:
+    """The latest point of every metric of these runs, by internal id."""
+    c, known = _latest.c, db.memory(conn, Keys)
+    rows = conn.execute(
+        select(c.run_id, c.scope, c.metric_id, c.step, c.recorded_at, c.value, c.is_nan).where(
+            db.among(conn, c.run_id, runs)
+        )
+    ).all()
+    unknown = {row[2] for row in rows} - known.names.keys()
+    if unknown:
+        k = t.metric_keys.c
+        found = conn.execute(select(k.key, k.id).where(db.among(conn, k.id, unknown)))
+        known.remember({row.key: row.id for row in found})
+    names = known.names
+    return [
+        Latest(run, scope, names[metric], step, recorded_at, value, is_nan)
+        for run, scope, metric, step, recorded_at, value, is_nan in rows
+    ]
+
+
+class Moment(NamedTuple):
+    """A point of a known metric, in the order that a history is read in."""
+
+    recorded_at: int
+    step: int
+    value: float
+    is_nan: int
+
+
+def history(conn: Connection, run: int, name: Name, limit: int | None = None) -> list[Moment]:
+    """One metric's points by (recorded_at, step, value): all of them, or the first `limit`."""
+    metric = find_id(conn, name.key)
+    if metric is None:
+        return []
+    order = [_values.c[name] for name in Moment._fields]
+    statement = select(*order).where(*_of(run, metric, name.scope)).order_by(*order).limit(limit)
+    return [Moment._make(row) for row in conn.execute(statement)]
+
+
+def history_page(conn: Connection, run: int, name: Name, limit: int, token: str | None) -> Page[Moment]:
+    """One page of what `history` gives."""
+    metric = find_id(conn, name.key)
+    if metric is None:
+        return Page([], None)
+    order = [pages.Column(_values.c[field], kind) for field, kind in _MOMENT_KINDS.items()]
+    statement = select().select_from(_values).where(*_of(run, metric, name.scope))
+    page = pages.read(conn, [pages.Part(statement, order)], pages.fingerprint("history", run, name), limit, token)
+    return Page([Moment._make(row) for row in page.items], page.next_token)
+
+
+_MOMENT_KINDS: dict[str, type[int] | type[float]] = {"recorded_at": int, "step": int, "value": float, "is_nan": int}
+
+
+def _of(run: int, metric: int, scope: int) -> tuple[ColumnElement[bool], ...]:
+    c = _values.c
+    return c.run_id == run, c.metric_id == metric, c.scope == scope
+
+
+def sample(conn: Connection, run: int, name: Name, steps: tuple[int, int] | None, limit: int) -> list[Moment]:
+    """At most `limit` points in step order, spread evenly over the history.
+
+    Of each of `limit` near-equal buckets the first point, and always the very last one, as MLflow's SQL store does it.
+    Beyond that a bucket in the middle that holds the least or the greatest value gives this one instead: a chart
+    keeps its spikes.
+    """
+    metric = find_id(conn, name.key)
+    if metric is None:
+        return []
+    c = _values.c
+    within = (c.step.between(*steps),) if steps else ()
+    rows = conn.execute(
+        select(c.recorded_at, c.step, c.value, c.is_nan)
+        .where(*_of(run, metric, name.scope), *within)
+        .order_by(c.step, c.recorded_at, c.value, c.is_nan)
+    ).all()
+    return [Moment._make(rows[index]) for index in spread([row[2] for row in rows], limit)]
+
+
+def spread(values: Sequence[float], limit: int) -> list[int]:
+    """Which of the values to keep, in order: evenly spread ones, the last, the least and the greatest."""
+    count = len(values)
+    if count <= limit:
+        return list(range(count))
+    if limit == 1:
+        return [count - 1]
+    size, larger = divmod(count, limit)
+    starts = [bucket * size + min(bucket, larger) for bucket in range(limit)]
+    chosen = [*starts[:-1], count - 1]
+    inner = set(range(1, limit - 1))
+    for extreme in (values.index(min(values)), values.index(max(values))):
+        bucket = bisect_right(starts, extreme) - 1
+        if extreme not in chosen and bucket in inner:
+            chosen[bucket] = extreme
+            inner.discard(bucket)
+    return chosen

@@ -1,0 +1,467 @@
+"""Conditions and sort keys, and the SQL clauses they become."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Table,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    not_,
+    or_,
+    select,
+    text,
+    true,
+    type_coerce,
+)
+
+from native_api.core import db
+from native_api.core import tables as t
+from native_api.core.access import Actor, visible
+from native_api.core.errors import Invalid
+from native_api.core.pages import Column, Page, Part, Statement, fingerprint, read
+
+
+class View(StrEnum):
+    """Which of the things are looked at: those that are active, those that are deleted, or all."""
+
+    ACTIVE = "active"
+    DELETED = "deleted"
+    ALL = "all"
+
+
+class Op(StrEnum):
+    """How a field is compared. LIKE minds case, ILIKE does not; neither has an escape."""
+
+    EQ = "="
+    NE = "!="
+    GT = ">"
+    GE = ">="
+    LT = "<"
+    LE = "<="
+    LIKE = "LIKE"
+    ILIKE = "ILIKE"
+    IN = "IN"
+    NOT_IN = "NOT IN"
+    IS_NULL = "IS NULL"
+    NOT_NULL = "IS NOT NULL"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A column of the searched table, by its native name: `started_at`, `run_name` ..."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A run's latest value of a metric. scope: 0 none, 1 train, 2 val, 3 test."""
+
+    scope: int
+    key: str
+
+
+@dataclass(frozen=True)
+class Param:
+    key: str
+
+
+@dataclass(frozen=True)
+class Tag:
+    key: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """A dataset the run used: its `name`, `digest` or `context`."""
+
+    name: str
+
+
+Field = Attribute | Metric | Param | Tag | Input
+Value = str | int | float | tuple[str, ...] | tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One parsed comparison. A missing value satisfies only IS NULL; a NaN only `!=`."""
+
+    field: Field
+    op: Op
+    value: Value = None
+
+
+@dataclass(frozen=True)
+class All:
+    """Every one of the conditions holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Some:
+    """At least one of the conditions holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    """The condition does not hold."""
+
+    condition: Condition
+
+
+Condition = Comparison | All | Some | Not
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """One parsed order. Missing values come last in both directions, a metric's NaN before them."""
+
+    field: Field
+    descending: bool = False
+
+
+# Conditions -> clauses
+
+MAX_COMPARISONS = 500
+"""In one condition. SQLite refuses expressions more than 1,000 deep, and a chain of n comparisons is n deep."""
+MAX_DEPTH = 20
+"""Of conditions within conditions. Before 3.46, SQLite's parser had a stack of 100 symbols; a level takes three."""
+
+
+def run_clause(conn: Connection, condition: Condition) -> ColumnElement[bool]:
+    """The runs that satisfy the condition, for a statement that names `runs`."""
+    return _clause(condition, partial(_run_comparison, conn), is_long=_size(condition) > LONG)
+
+
+def experiment_clause(conn: Connection, condition: Condition) -> ColumnElement[bool]:
+    """The experiments that satisfy the condition, for a statement that names `experiments`."""
+    return _clause(condition, partial(_experiment_comparison, conn), is_long=_size(condition) > LONG)
+
+
+LONG = 10
+"""PostgreSQL makes a join of each EXISTS and plans 10 in 10 ms, 500 in 40 s: longer conditions keep it from that."""
+
+
+def _size(condition: Condition) -> int:
+    match condition:
+        case All(parts) | Some(parts):
+            return sum(map(_size, parts))
+        case Not(inner):
+            return _size(inner)
+        case Comparison():
+            return 1
+
+
+def _clause(
+    condition: Condition, compare: Callable[[Comparison], ColumnElement[bool]], is_long: bool
+) -> ColumnElement[bool]:
+    match condition:
+        case All(parts):
+            return and_(true(), *(_clause(part, compare, is_long) for part in parts))
+        case Some(parts):
+            return or_(false(), *(_clause(part, compare, is_long) for part in parts))
+        case Not(inner):  # a comparison with null is neither true nor false
+            return _clause(inner, compare, is_long).is_not(true())
+        case Comparison():
+            return compare(condition).is_(true()) if is_long else compare(condition)
+
+
+def _run_comparison(conn: Connection, comparison: Comparison) -> ColumnElement[bool]:
+    field, runs = comparison.field, t.runs.c
+    match field:
+        case Attribute(name):
+            return _compare(conn, runs[name], comparison.op, comparison.value)
+        case Metric():
+            return _compare_metric(comparison.op, comparison.value, field)
+        case Param(key):
+            return _compare_pair(conn, comparison, runs.id, t.run_params, t.run_params.c.run_id, key)
+        case Tag(key):
+            return _compare_pair(conn, comparison, runs.id, t.run_tags, t.run_tags.c.run_id, key)
+        case Input():
+            return _compare_input(conn, comparison.op, comparison.value, field)
+
+
+def _experiment_comparison(conn: Connection, comparison: Comparison) -> ColumnElement[bool]:
+    field, experiments = comparison.field, t.experiments.c
+    match field:
+        case Attribute(name):
+            return _compare(conn, experiments[name], comparison.op, comparison.value)
+        case Tag(key):
+            tags = t.experiment_tags
+            return _compare_pair(conn, comparison, experiments.id, tags, tags.c.experiment_id, key)
+    raise Invalid(f"Experiments have no {type(field).__name__.lower()}s")
+
+
+def _compare_pair(
+    conn: Connection, comparison: Comparison, owner: ColumnElement[int], pairs: Table, of: ColumnElement[int], key: str
+) -> ColumnElement[bool]:
+    """Compare what a table of keys and values has under the key for the owner."""
+    has_key, value = pairs.c.key == key, comparison.value
+    if comparison.op is Op.IS_NULL:
+        return ~exists().where(of == owner, has_key)
+    if comparison.op is Op.EQ and isinstance(value, str):
+        return owner.in_(select(of).where(has_key, _equals(pairs.c.value, value)))
+    return exists().where(of == owner, has_key, _compare(conn, pairs.c.value, comparison.op, value))
+
+
+def _equals(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
+    """Equality that the indexes over keys and the beginnings of values serve, written as they are.
+
+    The rest is not compared as a whole: given `value = x`, SQLite no longer sees the indexed expression.
+    """
+    length = t.INDEXED_VALUE_LENGTH
+    begins = func.substr(column, text("1"), text(str(length))) == value[:length]
+    return begins if len(value) < length else and_(begins, func.substr(column, text(str(length + 1))) == value[length:])
+
+
+def _compare_metric(op: Op, value: Value, metric: Metric) -> ColumnElement[bool]:
+    latest = t.run_metric_latest.c
+    found = exists().where(_of_metric(t.run_metric_latest, metric), latest.experiment_id == t.runs.c.experiment_id)
+    match op:
+        case Op.IS_NULL:
+            return ~found
+        case Op.NOT_NULL:
+            return found
+        case Op.NE:
+            return found.where(or_(latest.is_nan == 1, latest.value != value))
+    return found.where(latest.is_nan == 0, _ORDERED[op](latest.value, value))
+
+
+def _compare_input(conn: Connection, op: Op, value: Value, field: Input) -> ColumnElement[bool]:
+    """Whether one of the run's inputs satisfies it."""
+    inputs, versions, datasets = t.run_inputs.c, t.dataset_versions.c, t.datasets.c
+    columns: dict[str, ColumnElement[Any]] = {
+        "name": datasets.name,
+        "digest": versions.content_hash,
+        "context": inputs.context,
+    }
+    column = columns[field.name]
+    found = exists().where(
+        inputs.run_id == t.runs.c.id,
+        versions.dataset_version_id == inputs.dataset_version_id,
+        datasets.dataset_id == versions.dataset_id,
+    )
+    if op is Op.IS_NULL:
+        return ~found.where(column.is_not(None))
+    return found.where(_compare(conn, column, op, value))
+
+
+_ORDERED: dict[Op, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = {
+    Op.EQ: lambda column, value: column == value,
+    Op.NE: lambda column, value: column != value,
+    Op.GT: lambda column, value: column > value,
+    Op.GE: lambda column, value: column >= value,
+    Op.LT: lambda column, value: column < value,
+    Op.LE: lambda column, value: column <= value,
+}
+
+
+def _compare(conn: Connection, column: ColumnElement[Any], op: Op, value: Value) -> ColumnElement[bool]:
+    match op, value:
+        case Op.IS_NULL, _:
+            return column.is_(None)
+        case Op.NOT_NULL, _:
+            return column.is_not(None)
+        case Op.LIKE, str():
+            return db.like(conn, column, value)
+        case Op.ILIKE, str():
+            return db.ilike(conn, column, value)
+        case Op.IN, tuple():
+            return db.among(conn, column, _storable(value))
+        case Op.NOT_IN, tuple():
+            return not_(db.among(conn, column, _storable(value)))
+        case _, int() | float():
+            return _compare_integers(column, op, value)
+    return _ORDERED[op](column, value)
+
+
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
+
+
+def _storable(values: tuple[str, ...] | tuple[int, ...]) -> list[str | int]:
+    return [value for value in values if isinstance(value, str) or _LEAST <= value <= _GREATEST]
+
+
+def _compare_integers(column: ColumnElement[int], op: Op, value: int | float) -> ColumnElement[bool]:
+    """Compare a column of integers with any number, also one that is none of them."""
+    near = max(_LEAST, min(_GREATEST, value))
+    if op in (Op.EQ, Op.NE) and not near == value == math.floor(near):
+        return false() if op is Op.EQ else column.is_not(None)
+    return _ORDERED[op](column, math.floor(near) if op in (Op.GT, Op.LE) else math.ceil(near))
+
+
+# Sort keys -> pages
+
+MAX_SORT_KEYS = 10
+"""Each may join a table, and the comparison with the last row of a page grows with their square."""
+
+
+def page_of_runs(
+    conn: Connection,
+    actor: Actor,
+    experiment_ids: Sequence[int],
+    view: View,
+    condition: Condition | None,
+    sort_keys: Sequence[SortKey],
+    limit: int,
+    token: str | None,
+) -> Page[tuple[int, int]]:
+    """One page of the visible runs of the experiments, each as (runs.id, runs.revision).
+
+    They come by the sort keys, then newest first, then by run_id.
+    """
+    experiments = sorted({number for number in experiment_ids if _LEAST <= number <= _GREATEST})
+    if not experiments:
+        return Page([], None)
+    runs = t.runs.c
+    statement = (
+        select(runs.id, runs.revision)
+        .join(t.experiments, t.experiments.c.id == runs.experiment_id)
+        .where(visible(actor), _within(conn, runs.experiment_id, experiments), *_of_view(view, runs.deleted_at))
+    )
+    if condition is not None:
+        statement = statement.where(run_clause(conn, condition))
+    newest_first = SortKey(Attribute("started_at"), descending=True)
+    first, *rest = _distinct([*sort_keys, newest_first, SortKey(Attribute("run_id"))])
+    if isinstance(first.field, Metric):
+        parts = _parts_by_metric(conn, statement, experiments, first.field, first.descending, rest)
+    else:
+        parts = [_part(conn, statement, [first, *rest])]
+    page = read(conn, parts, fingerprint("runs", experiments, view, condition, sort_keys), limit, token)
+    return Page([(row[0], row[1]) for row in page.items], page.next_token)
+
+
+def page_of_experiments(
+    conn: Connection,
+    actor: Actor,
+    view: View,
+    condition: Condition | None,
+    sort_keys: Sequence[SortKey],
+    limit: int,
+    token: str | None,
+) -> Page[int]:
+    """One page of the visible experiments, each as experiments.id: by the sort keys, or newest first, then by id."""
+    experiments = t.experiments.c
+    statement = select(experiments.id).where(visible(actor), *_of_view(view, experiments.deleted_at))
+    if condition is not None:
+        statement = statement.where(experiment_clause(conn, condition))
+    by = sort_keys or [SortKey(Attribute("created_at"), descending=True)]
+    columns = [
+        _attribute_column(conn, t.experiments, key)
+        for key in _distinct([*by, SortKey(Attribute("id"), descending=bool(sort_keys))])
+    ]
+    query = fingerprint("experiments", view, condition, sort_keys)
+    page = read(conn, [Part(statement, columns)], query, limit, token)
+    return Page([row[0] for row in page.items], page.next_token)
+
+
+def _of_view(view: View, deleted_at: ColumnElement[int | None]) -> list[ColumnElement[bool]]:
+    match view:
+        case View.ACTIVE:
+            return [deleted_at.is_(None)]
+        case View.DELETED:
+            return [deleted_at.is_not(None)]
+        case View.ALL:
+            return []
+
+
+def _within(conn: Connection, column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[bool]:
+    """One experiment is compared with `=`, so that an index can give its rows in order."""
+    return column == numbers[0] if len(numbers) == 1 else db.among(conn, column, numbers)
+
+
+def _distinct(keys: Sequence[SortKey]) -> list[SortKey]:
+    """The keys without those whose field came before: they would not change the order."""
+    firsts: dict[Field, SortKey] = {}
+    for key in keys:
+        firsts.setdefault(key.field, key)
+    if len(firsts) > MAX_SORT_KEYS:
+        raise Invalid(f"There are more than {MAX_SORT_KEYS} fields to sort by")
+    return list(firsts.values())
+
+
+def _parts_by_metric(
+    conn: Connection,
+    statement: Statement,
+    experiments: Sequence[int],
+    metric: Metric,
+    descending: bool,
+    rest: Sequence[SortKey],
+) -> list[Part]:
+    """The runs with a number for the metric, then those with a NaN, then those without it.
+
+    So that of the first, which nearly always fill the page, only as many are read as it takes, from the index.
+    """
+    latest = t.run_metric_latest.alias()
+    has_metric = _of_metric(latest, metric)
+    having = statement.join(latest, and_(has_metric, _within(conn, latest.c.experiment_id, experiments)))
+    value = Column(latest.c.value, float, descending)
+    return [
+        _part(conn, having.where(latest.c.is_nan == 0), rest, [value]),
+        _part(conn, having.where(latest.c.is_nan == 1), rest),
+        _part(conn, statement.where(~exists().where(has_metric)), rest),
+    ]
+
+
+def _of_metric(latest: FromClause, metric: Metric) -> ColumnElement[bool]:
+    """The rows of `latest` that are the run's for this metric."""
+    c = latest.c
+    key = select(t.metric_keys.c.id).where(t.metric_keys.c.key == metric.key).scalar_subquery()
+    return and_(c.run_id == t.runs.c.id, c.metric_id == key, c.scope == metric.scope)
+
+
+def _part(conn: Connection, statement: Statement, keys: Sequence[SortKey], before: Sequence[Column] = ()) -> Part:
+    """The statement's runs in the order of the columns `before`, then of the keys."""
+    columns = list(before)
+    for key in keys:
+        match key.field:
+            case Attribute():
+                columns.append(_attribute_column(conn, t.runs, key))
+            case Metric():
+                latest = t.run_metric_latest.alias()
+                statement = statement.outerjoin(latest, _of_metric(latest, key.field))
+                rank = type_coerce(func.coalesce(latest.c.is_nan, 2), BigInteger)
+                columns += [Column(rank, int), Column(latest.c.value, float, key.descending, nullable=True)]
+            case Param(name) | Tag(name):
+                pairs = (t.run_params if isinstance(key.field, Param) else t.run_tags).alias()
+                statement = statement.outerjoin(pairs, and_(pairs.c.run_id == t.runs.c.id, pairs.c.key == name))
+                columns.append(Column(db.bytewise(conn, pairs.c.value), str, key.descending, nullable=True))
+            case Input():
+                raise Invalid("Runs cannot be sorted by their datasets")
+    return Part(statement, columns)
+
+
+_STATUSES = ("failed", "finished", "killed", "running", "queued")
+"""In the order of MLflow's names, whose last is SCHEDULED."""
+
+
+def _attribute_column(conn: Connection, table: Table, key: SortKey) -> Column:
+    if not isinstance(key.field, Attribute):
+        raise Invalid(f"{table.name.capitalize()} cannot be sorted by {type(key.field).__name__.lower()}s")
+    column = table.c[key.field.name]
+    if key.field.name == "status":
+        rank = case({status: place for place, status in enumerate(_STATUSES)}, value=column)
+        return Column(type_coerce(rank, BigInteger), int, key.descending)
+    nullable = bool(column.nullable)
+    if column.type.python_type is int:
+        return Column(column, int, key.descending, nullable)
+    if key.field.name == "run_id":  # compares so by itself, and its index is made for that
+        return Column(column, str, key.descending, nullable)
+    return Column(db.bytewise(conn, column), str, key.descending, nullable)

@@ -1,0 +1,1 @@
+"""HTTP without nouns: endpoints, surfaces and the one door every request passes."""

@@ -1,0 +1,1 @@
+"""The MLflow surface: translates MLflow's API to the native core."""

@@ -1,0 +1,160 @@
+"""The command line: `mlflow-shim serve` and `mlflow-shim db`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from native_api.core import db, schema
+from native_api.core.errors import Problem
+from native_api.settings import PREFIX, Settings
+
+BACKLOG = 2048
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    given = vars(_parser().parse_args(arguments))
+    command = given.pop("command")
+    try:
+        if command == "serve":
+            return serve(Settings.from_env(given))
+        action = given.pop("action")
+        revision = given.pop("revision", None)
+        return move_schema(Settings.from_env(given), action, revision)
+    except (Problem, schema.SchemaError, OSError) as error:
+        print(f"mlflow-shim: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("mlflow-shim", description="An MLflow tracking server on a native system.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve_ = commands.add_parser(
+        "serve", help="run the server", description=f"Every option is also an environment variable, {PREFIX}<NAME>."
+    )
+    serve_.add_argument("--host", help="the address to listen on (127.0.0.1)")
+    serve_.add_argument("--port", type=int, help="the port to listen on (5000)")
+    serve_.add_argument("--workers", type=int, help="server processes; more than one needs PostgreSQL (1)")
+    _add_database(serve_)
+    serve_.add_argument(
+        "--artifact-root", help="what new experiments get (mlflow-artifacts:/, this server's own proxy)"
+    )
+    serve_.add_argument("--artifacts-destination", help="the folder where the proxy keeps files (data/artifacts)")
+    serve_.add_argument(
+        "--migrate",
+        action="store_true",
+        default=None,
+        help="bring a PostgreSQL schema up to date first (SQLite's always is)",
+    )
+    database = commands.add_parser("db", help="look after the database's schema")
+    actions = database.add_subparsers(dest="action", required=True)
+    for action, words in (
+        ("upgrade", "bring the schema up to date, or to a revision"),
+        ("downgrade", "take the schema back to a revision, or to `base`: nothing at all"),
+        ("current", "print the schema's revision"),
+    ):
+        sub = actions.add_parser(action, help=words)
+        _add_database(sub)
+        if action != "current":
+            sub.add_argument(
+                "revision", nargs="?" if action == "upgrade" else None, default="head" if action == "upgrade" else None
+            )
+    return parser
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--database-url", help="sqlite:///path or postgresql://user@host/name (sqlite:///data/mlflow-shim.db)"
+    )
+
+
+def move_schema(settings: Settings, action: str, revision: str | None) -> int:
+    """`mlflow-shim db upgrade|downgrade|current`."""
+    url = db.parse_url(settings.database_url)
+    if action == "upgrade":
+        schema.upgrade(url, revision or "head")
+    elif action == "downgrade":
+        schema.downgrade(url, revision or "base")
+    engine = db.create_writer(url)
+    with engine.connect() as conn:
+        print(schema.current(conn) or "empty")
+    engine.dispose()
+    return 0
+
+
+# Serving
+
+
+def serve(settings: Settings) -> int:
+    """Run the server until it is told to stop; what it accepted is finished first."""
+    url = db.parse_url(settings.database_url)
+    if db.is_sqlite(url) or settings.migrate:
+        schema.upgrade(url)
+    listening = listen(settings.host, settings.port)
+    port = listening.getsockname()[1]
+    # The worker processes that uvicorn spawns read their settings from here.
+    os.environ.update({PREFIX + name.upper(): str(value) for name, value in vars(settings).items()})
+    config = uvicorn.Config(
+        "shim.cli:app",
+        factory=True,
+        workers=settings.workers,
+        access_log=False,
+        log_level="warning",
+        lifespan="on",
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=30,
+    )
+    _announce(settings, port)
+    server = uvicorn.Server(config)
+    if settings.workers > 1:
+        from uvicorn.supervisors import Multiprocess
+
+        Multiprocess(config, sockets=[listening]).run()
+        return 0
+    server.run(sockets=[listening])
+    return 0 if server.started else 3
+
+
+def app() -> object:
+    """The application in one server process, with the settings of the environment."""
+    from shim.app import create_app
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    sys.setswitchinterval(0.001)  # the writer's thread is waited for: let it have its turn
+    return create_app(Settings.from_env())
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket without Nagle's delay, as are the connections it accepts: small answers do not wait 40 ms."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise OSError(f"Cannot listen on {host}:{port}: {error.strerror}") from None
+    listening.listen(BACKLOG)
+    listening.set_inheritable(True)
+    return listening
+
+
+def _announce(settings: Settings, port: int) -> None:
+    base = f"http://{settings.host}:{port}"
+    print(
+        f"MLflow API   {base}/api/2.0/mlflow",
+        f"Artifacts    {base}/api/2.0/mlflow-artifacts",
+        f"Native API   {base}/api",
+        sep="\n",
+    )
+    print(f"\nexport MLFLOW_TRACKING_URI={base}", flush=True)

