@@ -19,6 +19,9 @@ from shim.filters import parse_experiment_filter, parse_experiment_order
 
 MAX_DATASETS = 1000
 
+MAX_LOCATION_BYTES = 2048
+"""MLflow's limit, which counts characters; locations are indexed, and PostgreSQL refuses index rows above 2.7 kB."""
+
 Answer = dict[str, Any]
 
 
@@ -50,6 +53,8 @@ def _location(given: str | None) -> str | None:
         parts = urlsplit(given)
     except ValueError:
         raise Invalid(f"Invalid artifact location: {given!r}") from None
+    if len(given.encode()) > MAX_LOCATION_BYTES:
+        raise Invalid(f"Invalid artifact location: more than {MAX_LOCATION_BYTES} bytes")
     if parts.fragment or ";" in given.partition("?")[0] or parts.scheme == "runs":
         raise Invalid(
             f"Invalid artifact location: {given!r}: it may hold no fragment, no parameters and not be of a run"

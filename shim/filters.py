@@ -282,9 +282,12 @@ def _number(token: _Token) -> float | None:
     return float(token.text) if token.kind == "number" else None
 
 
+_DIGITS = 4_000
+"""Python reads no more at once. Far fewer are too many for a column, and the others make no difference then."""
+
+
 def _whole(token: _Token) -> int | None:
-    """A whole number; those too long for a column keep 30 digits, which are too many as well."""
-    return int(token.text[:30]) if token.kind == "number" and token.text.lstrip("-").isdigit() else None
+    return int(token.text[:_DIGITS]) if token.kind == "number" and token.text.lstrip("-").isdigit() else None
 
 
 def _time(token: _Token) -> int | float | None:
@@ -294,7 +297,7 @@ def _time(token: _Token) -> int | float | None:
 
 def _id(token: _Token) -> int | None:
     text = _text(token)
-    return int(text[:30]) if text is not None and re.fullmatch("-?[0-9]+", text) else None
+    return int(text[:_DIGITS]) if text is not None and re.fullmatch("-?[0-9]+", text) else None
 
 
 @dataclass(frozen=True)

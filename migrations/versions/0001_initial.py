@@ -16,6 +16,7 @@ revision = "0001"
 down_revision = None
 
 Id = sa.String(32).with_variant(sa.String(32, collation="C"), "postgresql")
+Bytewise = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 Json = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
@@ -42,8 +43,8 @@ def create_tables() -> None:
         Column("is_active", sa.Boolean(), nullable=False),
         Column("created_at", sa.BigInteger(), nullable=False),
         PrimaryKey("user_id", name=op.f("pk_users")),
+        Unique("email", name=op.f("uq_users_email")),
     )
-    op.create_index("uq_users_email", "users", [sa.text("lower(email)")], unique=True)
     op.create_table(
         "organizations",
         Column("org_id", Id, nullable=False),
@@ -143,7 +144,7 @@ def create_tables() -> None:
         Column("project_id", Id, nullable=False),
         Column("name", sa.Text(), nullable=False),
         Column("objective", sa.Text(), nullable=True),
-        Column("artifact_location", sa.Text(), nullable=False),
+        Column("artifact_location", Bytewise, nullable=False),
         Column("created_by", Id, nullable=True),
         Column("created_at", sa.BigInteger(), nullable=False),
         Column("updated_at", sa.BigInteger(), nullable=False),

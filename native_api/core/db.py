@@ -10,7 +10,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import msgspec
 import sqlalchemy
-from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Table, event
+from sqlalchemy import ColumnElement, Connection, CursorResult, Dialect, Engine, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 
@@ -197,6 +197,38 @@ def _array_type(sql_type: str) -> str:
     return "text" if sql_type.startswith(("VARCHAR", "TEXT", "JSONB")) else sql_type
 
 
+Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+
+
+@dataclass
+class Prepared:
+    """A statement over one list of values, its text made once per dialect: for the hottest paths.
+
+    Building and hashing an expression costs SQLAlchemy several times what SQLite needs to run it. `build` gets the
+    function that says `this column is among the values`; `holds` names the table whose rows the statement holds. The
+    values and what is selected must be plain numbers and texts: no type of a column is applied to them.
+    """
+
+    build: Callable[[Among], sqlalchemy.Select[*tuple[Any, ...]] | sqlalchemy.Update]
+    holds: Table | None = None
+    _texts: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, conn: Connection, values: Sequence[int] | Sequence[str]) -> CursorResult[Any]:
+        name = conn.dialect.name
+        sql = self._texts.get(name) or self._texts.setdefault(name, self._render(conn))
+        if name == "sqlite":
+            return conn.exec_driver_sql(sql, (msgspec.json.encode(values).decode(),))
+        return conn.exec_driver_sql(sql, {"given": list(values)})
+
+    def _render(self, conn: Connection) -> str:
+        given: ColumnElement[Any] = sqlalchemy.bindparam("given")
+        statement = self.build(lambda column: _is_among(conn, column, given))
+        if self.holds is not None:
+            assert isinstance(statement, sqlalchemy.Select)
+            statement = hold(conn, statement, self.holds)
+        return str(statement.compile(dialect=conn.dialect))
+
+
 def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that knows ON CONFLICT."""
     return sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)
@@ -206,10 +238,14 @@ def among(conn: Connection, column: ColumnElement[Any], values: Iterable[Any]) -
     """`column IN (values)` with one bound parameter, so one statement, however many values there are."""
     listed = list(values)
     if conn.dialect.name == "sqlite":
-        given = sqlalchemy.func.json_each(msgspec.json.encode(listed).decode()).table_valued("value")
-        return column.in_(sqlalchemy.select(given.c.value))
-    array = sqlalchemy.bindparam(None, listed, type_=postgresql.ARRAY(column.type))
-    return column == sqlalchemy.any_(array)
+        return _is_among(conn, column, sqlalchemy.literal(msgspec.json.encode(listed).decode()))
+    return _is_among(conn, column, sqlalchemy.bindparam(None, listed, type_=postgresql.ARRAY(column.type)))
+
+
+def _is_among(conn: Connection, column: ColumnElement[Any], given: ColumnElement[Any]) -> ColumnElement[bool]:
+    if conn.dialect.name == "sqlite":
+        return column.in_(sqlalchemy.select(sqlalchemy.func.json_each(given).table_valued("value").c.value))
+    return column == sqlalchemy.any_(given)
 
 
 def like(conn: Connection, column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:

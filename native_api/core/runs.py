@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, literal_column, select, update
 
 from native_api.core import clock, datasets, db, experiments, metrics, params, search, tags
 from native_api.core import tables as t
@@ -193,15 +193,19 @@ def _add_models(conn: Connection, held: Held, direction: str, models: Sequence[t
         conn.execute(insert(t.run_models), [link | {"model_id": model, "step": step} for model, step in models])
 
 
+_raise_revision = db.Prepared(
+    lambda among: update(t.runs).where(among(_c.id)).values(revision=_c.revision + literal_column("1"))
+)
+
+
 def _touch(conn: Connection, runs: Sequence[int]) -> None:
-    conn.execute(update(t.runs).where(db.among(conn, _c.id, runs)).values(revision=_c.revision + 1))
+    _raise_revision(conn, runs)
 
 
 # Holding runs while they are written to
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(NamedTuple):
     """A run whose row is held until the transaction ends."""
 
     id: int
@@ -213,13 +217,18 @@ class Held:
 
 def _hold(conn: Connection, run_ids: Iterable[str]) -> dict[str, Held]:
     """Those of the runs that exist, by run_id, held in the order of their keys so that no two writers block each other."""
-    statement = (
+    return {row.run_id: Held._make(row) for row in _held(conn, list(run_ids))}
+
+
+_held = db.Prepared(
+    lambda among: (
         select(_c.id, _c.run_id, _c.experiment_id, _c.deleted_at, t.experiments.c.project_id)
         .join(t.experiments, t.experiments.c.id == _c.experiment_id)
-        .where(db.among(conn, _c.run_id, sorted(run_ids)))
+        .where(among(_c.run_id))
         .order_by(_c.id)
-    )
-    return {row.run_id: Held(*row) for row in conn.execute(db.hold(conn, statement, t.runs))}
+    ),
+    holds=t.runs,
+)
 
 
 def _permitted(held: Held | None, actor: Actor, run_id: str) -> Held:

@@ -43,6 +43,7 @@ metadata = MetaData(
 )
 
 Id = String(32).with_variant(String(32, collation="C"), "postgresql")
+Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
 Serial = BigInteger().with_variant(Integer, "sqlite")
 Time = BigInteger
 Json: TypeEngine[Any] = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -62,7 +63,7 @@ def one_of(column: str, *values: str) -> CheckConstraint:
 
 class UserColumns(TypedColumns):
     user_id: Named[str] = Column(Id, primary_key=True)
-    email: Named[str] = Column(Text)
+    email: Named[str] = Column(Text, unique=True)  # in lower case
     full_name: Named[str] = Column(Text)
     password_hash: Named[str | None] = Column(Text)
     is_active: Named[bool]
@@ -70,7 +71,6 @@ class UserColumns(TypedColumns):
 
 
 users = Table("users", metadata, UserColumns)
-Index("uq_users_email", func.lower(users.c.email), unique=True)
 
 
 class OrganizationColumns(TypedColumns):
@@ -191,7 +191,7 @@ class ExperimentColumns(TypedColumns):
     project_id: Named[str] = Column(Id, ForeignKey("ml_projects.project_id"))
     name: Named[str] = Column(Text)
     objective: Named[str | None] = Column(Text)
-    artifact_location: Named[str] = Column(Text, index=True)
+    artifact_location: Named[str] = Column(Bytewise, index=True)
     created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))
     created_at: Named[int] = Column(Time)
     updated_at: Named[int] = Column(Time)
