@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from native_api.core.metrics import MetricScope, Name
 
 _PREFIXES = {MetricScope.TRAIN: "train/", MetricScope.VAL: "val/", MetricScope.TEST: "test/"}
 _SCOPES = {prefix: scope for scope, prefix in _PREFIXES.items()}
 
 
+@lru_cache(maxsize=10_000)
 def split(full: str) -> Name:
     """The scope and the key in an MLflow key. One without a known prefix, or with nothing after it, has no scope."""
     head, slash, key = full.partition("/")

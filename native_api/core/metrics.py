@@ -5,8 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select, tuple_
@@ -124,34 +122,46 @@ def append(conn: Connection, points: Iterable[tuple[int, int, Sequence[Point]]])
     if not given:
         return
     ids = intern(conn, {point.name.key for _, _, some in given for point in some})
-    experiments = {run: experiment for run, experiment, _ in given}
-    rows = sorted(
-        {
-            (run, ids[key], scope, is_final, step, recorded_at, value, is_nan)
-            for run, _, some in given
-            for (scope, key), step, recorded_at, value, is_nan, is_final in some
-        }
-    )
+    experiments: dict[int, int] = {}
+    histories: dict[Metric, list[Stored]] = {}
+    for run, experiment, some in given:
+        experiments[run] = experiment
+        for (scope, key), step, recorded_at, value, is_nan, is_final in some:
+            history = histories.setdefault((run, ids[key], scope), [])
+            history.append((is_final, step, recorded_at, value, is_nan))
+    rows: list[tuple[Any, ...]] = []
+    latest: list[tuple[Any, ...]] = []
+    metrics = sorted(histories)
+    for metric in metrics:
+        # One metric's points mostly come in order, which makes this far cheaper than sorting the rows.
+        history = list(dict.fromkeys(sorted(histories[metric])))
+        rows += [(*metric, *stored) for stored in history]
+        latest.append(_summary(metric, experiments[metric[0]], history))
     added = _add_points(conn, rows)
-    latest = [_summary(experiments[group[0]], list(points)) for group, points in groupby(rows, itemgetter(0, 1, 2))]
     _keep_latest(conn, latest)
     if added < len(rows):
-        _recount(conn, [(row[0], row[1], row[2]) for row in latest])
+        _recount(conn, metrics)
 
 
-def _summary(experiment: int, rows: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """The row of `run_metric_latest` for the points of one metric, which come in order."""
-    run, metric, scope, is_final, step, recorded_at, value, is_nan = rows[-1]
-    _, _, _, _, first_step, first_at, first_value, first_is_nan = rows[0]
-    numbers = [row[6] for row in rows if not row[7]]
+Metric = tuple[int, int, int]
+"""A metric of a run in the tables: (run, metric, scope)."""
+
+Stored = tuple[int, int, int, float, int]
+"""A point of a known metric in the order of its clustered key: (is_final, step, recorded_at, value, is_nan)."""
+
+
+def _summary(metric: Metric, experiment: int, history: Sequence[Stored]) -> tuple[Any, ...]:
+    """The row of `run_metric_latest` for points of one metric, which come in order."""
+    _, first_step, first_at, first_value, first_is_nan = history[0]
+    numbers = [value for _, _, _, value, is_nan in history if not is_nan]
     return (
-        *(run, metric, scope, experiment, is_final, step, recorded_at, value, is_nan, len(rows)),
+        *(*metric, experiment, *history[-1], len(history)),
         *((min(numbers), max(numbers)) if numbers else (None, None)),
         *(None if first_is_nan else first_value, first_step, first_at),
     )
 
 
-def _recount(conn: Connection, metrics: Sequence[tuple[int, int, int]]) -> None:
+def _recount(conn: Connection, metrics: Sequence[Metric]) -> None:
     """Some points were there before: count these metrics' histories anew."""
     of_metric = and_(
         _values.c.run_id == _latest.c.run_id,
