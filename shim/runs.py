@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from native_api.core import runs
+from native_api.core import listings, runs
 from native_api.core.access import Actor
 from native_api.core.datasets import NewInput
 from native_api.core.errors import Invalid
@@ -88,7 +88,7 @@ def delete_tag(conn: Connection, actor: Actor, msg: m.DeleteTag) -> Answer:
 
 
 def search(conn: Connection, actor: Actor, msg: m.SearchRuns) -> bytes:
-    page = runs.find_page(
+    page = listings.page_of_runs(
         conn,
         actor,
         msg.experiment_ids or [],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import ColumnElement, Connection, select, update
 from sqlalchemy.exc import IntegrityError
 
-from native_api.core import clock, db, search, tags
+from native_api.core import clock, db, listings, search, tags
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope, visible
 from native_api.core.errors import Conflict, Exists, NotFound
@@ -112,7 +112,7 @@ def find_page(
     token: str | None,
 ) -> Page[Experiment]:
     """One page of the experiments that satisfy the condition."""
-    page = search.page_of_experiments(conn, actor, view, condition, sort_keys, limit, token)
+    page = listings.page_of_experiments(conn, actor, view, condition, sort_keys, limit, token)
     rows = conn.execute(select(*_COLUMNS).where(db.among(conn, _c.id, page.items)))
     labels = _tags(conn, page.items)
     found = {row.id: Experiment(*row, tags=labels.get(row.id, {})) for row in rows}

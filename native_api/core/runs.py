@@ -8,11 +8,10 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, insert, literal_column, select, update
 
-from native_api.core import clock, datasets, db, experiments, metrics, params, search, tags
+from native_api.core import clock, datasets, db, experiments, metrics, params, tags
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope, visible
 from native_api.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
-from native_api.core.pages import Page
 
 _c = t.runs.c
 
@@ -216,7 +215,7 @@ class Held(NamedTuple):
 
 
 def _hold(conn: Connection, run_ids: Iterable[str]) -> dict[str, Held]:
-    """Those of the runs that exist, by run_id, held in the order of their keys so that no two writers block each other."""
+    """Those of the runs that exist, by run_id, held in the order of their keys: so no two writers block each other."""
     return {row.run_id: Held._make(row) for row in _held(conn, list(run_ids))}
 
 
@@ -323,20 +322,6 @@ def find_many(conn: Connection, actor: Actor, run_ids: Iterable[str]) -> dict[st
     statement = select(_c.run_id, _c.id).join(t.experiments, t.experiments.c.id == _c.experiment_id)
     rows = conn.execute(statement.where(db.among(conn, _c.run_id, set(run_ids)), visible(actor)))
     return {row.run_id: row.id for row in rows}
-
-
-def find_page(
-    conn: Connection,
-    actor: Actor,
-    experiment_ids: Sequence[int],
-    view: search.View,
-    condition: search.Condition | None,
-    sort_keys: Sequence[search.SortKey],
-    limit: int,
-    token: str | None,
-) -> Page[tuple[int, int]]:
-    """One page of the runs that satisfy the condition, each as (internal id, revision)."""
-    return search.page_of_runs(conn, actor, experiment_ids, view, condition, sort_keys, limit, token)
 
 
 def load(conn: Connection, runs: Sequence[int]) -> list[Run]:

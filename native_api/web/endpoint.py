@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from native_api.core import access
 from native_api.core.access import NOBODY, Actor
-from native_api.core.errors import Busy, Forbidden, Problem, TooLarge, Unavailable
+from native_api.core.errors import Busy, Forbidden, Invalid, Problem, TooLarge, Unavailable
 from native_api.core.runs import LogEntry
 from native_api.core.writer import Writer
 
@@ -208,18 +208,17 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     announced = headers.get(b"content-length", b"0")
     if not announced.isdigit() or int(announced) > MAX_BODY:
         raise TooLarge(f"The body may have at most {MAX_BODY} bytes")
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    parts = [body]
-    size = len(body)
-    while message.get("more_body"):
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("The request broke off")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BODY:
             raise TooLarge(f"The body may have at most {MAX_BODY} bytes")
+        more = message.get("more_body", False)
     return b"".join(parts)
 
 

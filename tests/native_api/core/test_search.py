@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event, insert, select, text
 
-from native_api.core import pages, search
+from native_api.core import listings, pages, search
 from native_api.core import tables as t
 from native_api.core.access import Actor
 from native_api.core.errors import Invalid
@@ -380,7 +380,7 @@ def test_what_is_missing_or_no_number_matches(
     conn: Connection, actor: Actor, condition: Condition, expected: list[str]
 ) -> None:
     (experiment, _), known, _ = store(conn, actor, [NAN, ZERO, ONE, NONE])
-    page = search.page_of_runs(
+    page = listings.page_of_runs(
         conn, actor, [experiment], View.ACTIVE, condition, [SortKey(Attribute("user_name"))], 9, None
     )
     assert [known[place].columns["user_name"] for _, place in page.items] == expected
@@ -399,7 +399,7 @@ def pages_of_runs(
     found: list[tuple[int, int]] = []
     token = None
     while True:
-        page = search.page_of_runs(conn, actor, experiments, view, condition, keys, limit, token)
+        page = listings.page_of_runs(conn, actor, experiments, view, condition, keys, limit, token)
         found += page.items
         token = page.next_token
         if token is None:
@@ -483,7 +483,7 @@ def test_pages_hold_the_experiments_that_satisfy_in_order(
             found: list[int] = []
             token = None
             while True:
-                page = search.page_of_experiments(conn, actor, view, condition, keys, limit, token)
+                page = listings.page_of_experiments(conn, actor, view, condition, keys, limit, token)
                 found += page.items
                 token = page.next_token
                 if token is None:
@@ -497,7 +497,7 @@ def test_experiments_are_found_by_their_short_ids(conn: Connection, actor: Actor
     def found(op: Op, value: int | tuple[int, ...]) -> list[int]:
         condition = Comparison(Attribute("id"), op, value)
         keys = [SortKey(Attribute("id"))]
-        return list(search.page_of_experiments(conn, actor, View.ALL, condition, keys, 10, None).items)
+        return list(listings.page_of_experiments(conn, actor, View.ALL, condition, keys, 10, None).items)
 
     assert found(Op.EQ, two) == [two]
     assert found(Op.NE, two) == [one, three]
@@ -510,9 +510,9 @@ def test_experiments_are_found_by_their_short_ids(conn: Connection, actor: Actor
 @pytest.mark.parametrize("field_", [Metric(0, "m"), Param("p"), Input("name")])
 def test_experiments_have_only_attributes_and_tags(conn: Connection, actor: Actor, field_: Field) -> None:
     with pytest.raises(Invalid, match="Experiments"):
-        search.page_of_experiments(conn, actor, View.ALL, Comparison(field_, Op.NOT_NULL), [], 10, None)
+        listings.page_of_experiments(conn, actor, View.ALL, Comparison(field_, Op.NOT_NULL), [], 10, None)
     with pytest.raises(Invalid, match="Experiments cannot be sorted"):
-        search.page_of_experiments(conn, actor, View.ALL, None, [SortKey(field_)], 10, None)
+        listings.page_of_experiments(conn, actor, View.ALL, None, [SortKey(field_)], 10, None)
 
 
 # Pages
@@ -542,15 +542,15 @@ def test_nobody_else_sees_them(conn: Connection, actor: Actor) -> None:
     experiment = add_experiment(conn, actor.project_id, "mine")
     add_runs(conn, experiment, 3)
     other = make_actor(conn, "other")
-    assert search.page_of_runs(conn, other, [experiment], View.ALL, None, [], 10, None).items == []
-    assert search.page_of_experiments(conn, other, View.ALL, None, [], 10, None).items == []
+    assert listings.page_of_runs(conn, other, [experiment], View.ALL, None, [], 10, None).items == []
+    assert listings.page_of_experiments(conn, other, View.ALL, None, [], 10, None).items == []
 
 
 def test_no_experiments_no_runs(conn: Connection, actor: Actor) -> None:
     experiment = add_experiment(conn, actor.project_id, "e")
     runs = add_runs(conn, experiment, 2)
-    for numbers, expected in (([], []), ([10**30], []), ([experiment, experiment, -(10**30)], runs[::-1])):
-        page = search.page_of_runs(conn, actor, numbers, View.ACTIVE, None, [], 10, None)
+    for numbers, expected in (([], []), ([2**63 - 1], []), ([experiment, experiment, -1], runs[::-1])):
+        page = listings.page_of_runs(conn, actor, numbers, View.ACTIVE, None, [], 10, None)
         assert [item[0] for item in page.items] == expected
 
 
@@ -564,10 +564,10 @@ def test_what_comes_and_goes_between_pages_hides_and_repeats_nothing_else(
 ) -> None:
     experiment = add_experiment(conn, actor.project_id, "e")
     runs = add_runs(conn, experiment, 6)
-    first = search.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, keys, 3, None)
+    first = listings.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, keys, 3, None)
     add_runs(conn, experiment, 2, start=10)
     conn.execute(t.runs.update().where(t.runs.c.id.in_([runs[3], runs[1]])).values(deleted_at=1))
-    second = search.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, keys, 3, first.next_token)
+    second = listings.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, keys, 3, first.next_token)
     assert [item[0] for item in [*first.items, *second.items]] == [runs[5], runs[4], runs[3], runs[2], runs[0]]
 
 
@@ -583,7 +583,7 @@ def test_a_field_sorted_by_twice_counts_once(conn: Connection, actor: Actor) -> 
 def test_as_many_sort_keys_as_allowed_work_and_no_more(conn: Connection, actor: Actor) -> None:
     experiment = add_experiment(conn, actor.project_id, "e")
     runs = add_runs(conn, experiment, 3)
-    keys = [SortKey(Metric(0, f"m{n}")) for n in range(search.MAX_SORT_KEYS - 2)]
+    keys = [SortKey(Metric(0, f"m{n}")) for n in range(listings.MAX_SORT_KEYS - 2)]
     assert pages_of_runs(conn, actor, [experiment], keys=keys, limit=1) == [(run, 1) for run in runs[::-1]]
     with pytest.raises(Invalid, match="more than"):
         pages_of_runs(conn, actor, [experiment], keys=[*keys, SortKey(Param("one too many"))])
@@ -665,13 +665,13 @@ def test_a_forged_token_does_no_harm(conn: Connection, actor: Actor, order: list
     query = pages.fingerprint("runs", [experiment], View.ACTIVE, None, order)
     taken = 0
     for start in (1, 3):
-        token = search.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, order, start, None).next_token
+        token = listings.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, order, start, None).next_token
         assert token is not None
         values = pages.decode(query, token)
         for place, value in itertools.product(range(len(values)), HOSTILE):
             forged = pages.encode(query, [*values[:place], value, *values[place + 1 :]])
             with suppress(Invalid):
-                page = search.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, order, 1, forged)
+                page = listings.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, order, 1, forged)
                 assert {item[0] for item in page.items} <= set(runs)
                 taken += 1
     assert taken > 20, "some are pages like any other"
@@ -680,7 +680,7 @@ def test_a_forged_token_does_no_harm(conn: Connection, actor: Actor, order: list
 def test_a_token_belongs_to_its_query(conn: Connection, actor: Actor) -> None:
     experiment, other = (add_experiment(conn, actor.project_id, name) for name in "ab")
     add_runs(conn, experiment, 3)
-    token = search.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, [], 1, None).next_token
+    token = listings.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, [], 1, None).next_token
     assert token is not None
     condition = Comparison(Param("n"), Op.NOT_NULL)
     key = SortKey(Param("n"))
@@ -691,10 +691,10 @@ def test_a_token_belongs_to_its_query(conn: Connection, actor: Actor) -> None:
         ([experiment], View.ACTIVE, None, [key]),
     ):
         with pytest.raises(Invalid, match="another query"):
-            search.page_of_runs(conn, actor, experiments, view, asked, keys, 1, token)
+            listings.page_of_runs(conn, actor, experiments, view, asked, keys, 1, token)
     with pytest.raises(Invalid, match="another query"):
-        search.page_of_experiments(conn, actor, View.ACTIVE, None, [], 1, token)
-    longer = search.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, [], 5, token)
+        listings.page_of_experiments(conn, actor, View.ACTIVE, None, [], 1, token)
+    longer = listings.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, [], 5, token)
     assert len(longer.items) == 2, "the limit may change from page to page"
 
 
@@ -736,7 +736,7 @@ class Plans:
 
         event.listen(self.conn, "before_cursor_execute", note)
         try:
-            page = search.page_of_runs(
+            page = listings.page_of_runs(
                 self.conn, self.actor, [self.experiment], View.ACTIVE, condition, keys, limit, token
             )
         finally:
