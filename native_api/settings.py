@@ -46,9 +46,9 @@ class Settings:
                 artifacts_destination=Path(str(chosen.get("artifacts_destination", cls.artifacts_destination))),
                 migrate=str(chosen.get("migrate", cls.migrate)).lower() in ("1", "true", "yes"),
             )
-        except ValueError as error:
+            settings.check()
+        except ValueError as error:  # also of a port in the database's URL
             raise Invalid(f"A setting is not a number: {error}") from None
-        settings.check()
         return settings
 
     def check(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import socket
@@ -130,6 +131,8 @@ def app() -> object:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     sys.setswitchinterval(0.001)  # the writer's thread is waited for: let it have its turn
+    gc.freeze()  # what is there now stays, and need not be looked at again and again
+    gc.set_threshold(50_000, 20, 100)  # a batch makes thousands of tuples, none of them in a cycle
     return create_app(Settings.from_env())
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,7 +13,7 @@ from native_api.core import listings, runs
 from native_api.core.access import Actor
 from native_api.core.datasets import NewInput
 from native_api.core.errors import Invalid
-from native_api.core.metrics import Point
+from native_api.core.metrics import Name, Point, Points
 from native_api.core.runs import LogEntry
 from native_api.core.search import View
 from shim import documents, reserved_tags, run_names
@@ -109,7 +110,7 @@ def search(conn: Connection, actor: Actor, msg: m.SearchRuns) -> bytes:
 
 def log_metric(actor: Actor, msg: m.LogMetric) -> LogEntry:
     m.check_key(msg.key, "key")
-    return LogEntry(actor, msg.run_id, points=[_point(msg.key, msg.value, msg.timestamp, msg.step)])
+    return LogEntry(actor, msg.run_id, points={split(msg.key): [_point(msg.value, msg.timestamp, msg.step)]})
 
 
 def log_parameter(actor: Actor, msg: m.LogParam) -> LogEntry:
@@ -123,30 +124,30 @@ def set_tag(actor: Actor, msg: m.SetTag) -> LogEntry:
 
 
 def log_batch(actor: Actor, msg: m.LogBatch) -> LogEntry:
-    return _with_tags(
-        actor,
-        msg.run_id,
-        {tag["key"]: tag.get("value") or "" for tag in msg.tags or ()},
-        points=[_point(i["key"], i["value"], i["timestamp"], i.get("step")) for i in msg.metrics or ()],
-        params={param["key"]: (param.get("value") or "")[:PARAM_LENGTH] for param in msg.params or ()},
-    )
+    points: dict[Name, list[Point]] = {}
+    for item in msg.metrics or ():
+        point = _point(item["value"], item["timestamp"], item.get("step"))
+        points.setdefault(split(item["key"]), []).append(point)
+    params = {param["key"]: (param.get("value") or "")[:PARAM_LENGTH] for param in msg.params or ()}
+    tags = {tag["key"]: tag.get("value") or "" for tag in msg.tags or ()}
+    return _with_tags(actor, msg.run_id, tags, points, params)
 
 
 def _with_tags(
     actor: Actor,
     run_id: str,
     tags: Mapping[str, str],
-    points: Sequence[Point] = (),
+    points: Points | None = None,
     params: Mapping[str, str] | None = None,
 ) -> LogEntry:
     changes, plain = reserved_tags.split_run_tags(_cut(tags))
-    return LogEntry(actor, run_id, points, params or {}, plain, changes)
+    return LogEntry(actor, run_id, points or {}, params or {}, plain, changes)
 
 
-def _point(key: str, value: float, timestamp: int, step: int | None) -> Point:
-    if value != value:  # NaN
-        return Point(split(key), step or 0, timestamp, 0.0, 1)
-    return Point(split(key), step or 0, timestamp, value)
+def _point(value: float, timestamp: int, step: int | None) -> Point:
+    if math.isnan(value):
+        return Point(step or 0, timestamp, 0.0, 1)
+    return Point(step or 0, timestamp, value)
 
 
 def _cut(tags: Mapping[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -33,12 +33,15 @@ class Name(NamedTuple):
 class Point(NamedTuple):
     """One value of a metric. A NaN is value 0.0 with is_nan 1; a final value has step 0 and is_final 1."""
 
-    name: Name
     step: int
     recorded_at: int
     value: float
     is_nan: int = 0
     is_final: int = 0
+
+
+Points = Mapping[Name, Sequence[Point]]
+"""What is logged to one run."""
 
 
 class Latest(NamedTuple):
@@ -76,7 +79,7 @@ _values = t.run_metric_values
 _latest = t.run_metric_latest
 
 _add_keys = db.BulkInsert(t.metric_keys, ["key"], "ON CONFLICT DO NOTHING")
-_add_points = db.BulkInsert(_values, [column.name for column in _values.c], "ON CONFLICT DO NOTHING")
+_add_points = db.BulkInsert(_values, ["run_id", "metric_id", "scope", *Point._fields], "ON CONFLICT DO NOTHING")
 
 
 def _where_newer(column: str) -> str:
@@ -112,30 +115,26 @@ _keep_latest = db.BulkInsert(
 )
 
 
-def append(conn: Connection, points: Iterable[tuple[int, int, Sequence[Point]]]) -> None:
+def append(conn: Connection, logged: Sequence[tuple[int, int, Points]]) -> None:
     """Add (run, experiment, points) to the histories and move each metric's latest point forward, never back.
 
     A point that is already there is dropped, whether it comes twice at once or was stored before. The order of arrival
     does not matter. Whoever calls this holds the rows of the runs.
     """
-    given = [(run, experiment, some) for run, experiment, some in points if some]
-    if not given:
-        return
-    ids = intern(conn, {point.name.key for _, _, some in given for point in some})
+    ids = intern(conn, {name.key for _, _, points in logged for name in points})
     experiments: dict[int, int] = {}
-    histories: dict[Metric, list[Stored]] = {}
-    for run, experiment, some in given:
+    histories: dict[Metric, list[Point]] = {}
+    for run, experiment, points in logged:
         experiments[run] = experiment
-        for (scope, key), step, recorded_at, value, is_nan, is_final in some:
-            history = histories.setdefault((run, ids[key], scope), [])
-            history.append((is_final, step, recorded_at, value, is_nan))
+        for name, some in points.items():
+            histories.setdefault((run, ids[name.key], name.scope), []).extend(some)
     rows: list[tuple[Any, ...]] = []
     latest: list[tuple[Any, ...]] = []
     metrics = sorted(histories)
     for metric in metrics:
         # One metric's points mostly come in order, which makes this far cheaper than sorting the rows.
         history = list(dict.fromkeys(sorted(histories[metric])))
-        rows += [(*metric, *stored) for stored in history]
+        rows += [metric + point for point in history]
         latest.append(_summary(metric, experiments[metric[0]], history))
     added = _add_points(conn, rows)
     _keep_latest(conn, latest)
@@ -146,18 +145,17 @@ def append(conn: Connection, points: Iterable[tuple[int, int, Sequence[Point]]])
 Metric = tuple[int, int, int]
 """A metric of a run in the tables: (run, metric, scope)."""
 
-Stored = tuple[int, int, int, float, int]
-"""A point of a known metric in the order of its clustered key: (is_final, step, recorded_at, value, is_nan)."""
 
-
-def _summary(metric: Metric, experiment: int, history: Sequence[Stored]) -> tuple[Any, ...]:
+def _summary(metric: Metric, experiment: int, history: Sequence[Point]) -> tuple[Any, ...]:
     """The row of `run_metric_latest` for points of one metric, which come in order."""
-    _, first_step, first_at, first_value, first_is_nan = history[0]
-    numbers = [value for _, _, _, value, is_nan in history if not is_nan]
+    first, last = history[0], history[-1]
+    if finals := [point for point in history if point.is_final]:
+        last = finals[-1]
+    numbers = [point.value for point in history if not point.is_nan]
     return (
-        *(*metric, experiment, *history[-1], len(history)),
+        *(*metric, experiment, last.is_final, last.step, last.recorded_at, last.value, last.is_nan, len(history)),
         *((min(numbers), max(numbers)) if numbers else (None, None)),
-        *(None if first_is_nan else first_value, first_step, first_at),
+        *(None if first.is_nan else first.value, first.step, first.recorded_at),
     )
 
 
@@ -177,6 +175,8 @@ def _recount(conn: Connection, metrics: Sequence[Metric]) -> None:
 
 def intern(conn: Connection, keys: set[str]) -> dict[str, int]:
     """The id of each of these metric keys, new ones included."""
+    if not keys:
+        return {}
     known = db.memory(conn, Keys)
     ids = known.ids
     missing = sorted(key for key in keys if key not in ids)

@@ -261,7 +261,7 @@ class LogEntry:
 
     actor: Actor
     run_id: str
-    points: Sequence[metrics.Point] = ()
+    points: metrics.Points = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, str] = field(default_factory=dict)
@@ -269,7 +269,7 @@ class LogEntry:
     @property
     def rows(self) -> int:
         """About how many rows it writes."""
-        return 1 + len(self.points) + len(self.params) + len(self.tags)
+        return 1 + sum(map(len, self.points.values())) + len(self.params) + len(self.tags)
 
 
 def log(conn: Connection, entries: Sequence[LogEntry]) -> list[Problem | None]:
@@ -294,7 +294,7 @@ def log(conn: Connection, entries: Sequence[LogEntry]) -> list[Problem | None]:
             good.append((run, entry))
     if gathered:
         gathered.write()
-    metrics.append(conn, [(run.id, run.experiment_id, entry.points) for run, entry in good])
+    metrics.append(conn, [(run.id, run.experiment_id, entry.points) for run, entry in good if entry.points])
     tags.put_on_runs(conn, {(run.id, key): value for run, entry in good for key, value in entry.tags.items()})
     for run, entry in good:
         if entry.changes:

@@ -206,7 +206,7 @@ def refusal(surface: Surface, error: Exception) -> Refusal:
 
 async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     announced = headers.get(b"content-length", b"0")
-    if not announced.isdigit() or int(announced) > MAX_BODY:
+    if not announced.isdigit() or len(announced) > 18 or int(announced) > MAX_BODY:
         raise TooLarge(f"The body may have at most {MAX_BODY} bytes")
     parts: list[bytes] = []
     size, more = 0, True

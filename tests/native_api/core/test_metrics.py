@@ -16,12 +16,12 @@ from native_api.core.metrics import MetricScope, Name, Point
 
 LOSS = Name(MetricScope.NONE, "loss")
 RUN, EXPERIMENT = 7, 3
-POINTS = [Point(LOSS, 1, 10, 0.9), Point(LOSS, 2, 20, 0.5), Point(LOSS, 2, 30, 0.7)]
+POINTS = [Point(1, 10, 0.9), Point(2, 20, 0.5), Point(2, 30, 0.7)]
 latest = t.run_metric_latest.c
 
 
-def log(conn: Connection, *points: Point) -> None:
-    metrics.append(conn, [(RUN, EXPERIMENT, points)])
+def log(conn: Connection, *points: Point, name: Name = LOSS) -> None:
+    metrics.append(conn, [(RUN, EXPERIMENT, {name: points})])
 
 
 def stored(conn: Connection) -> dict[str, object]:
@@ -39,42 +39,44 @@ def test_latest_never_moves_back(conn: Connection, arrival: tuple[Point, ...]) -
 
 def test_a_repeated_point_is_stored_and_counted_once(conn: Connection) -> None:
     log(conn, *POINTS, *POINTS)
-    log(conn, POINTS[0], Point(LOSS, 3, 40, 0.1))
+    log(conn, POINTS[0], Point(3, 40, 0.1))
     assert stored(conn)["count"] == 4
     assert len(metrics.history(conn, RUN, LOSS)) == 4
 
 
 def test_a_nan_counts_as_zero_in_the_order_and_stays_out_of_the_extremes(conn: Connection) -> None:
-    log(conn, Point(LOSS, 1, 10, 0.0, is_nan=1), Point(LOSS, 1, 10, -1.0), Point(LOSS, 0, 5, 2.0))
+    log(conn, Point(1, 10, 0.0, is_nan=1), Point(1, 10, -1.0), Point(0, 5, 2.0))
     row = stored(conn)
     assert (row["is_nan"], row["min_value"], row["max_value"], row["count"]) == (1, -1.0, 2.0, 3)
 
 
 def test_only_nans_have_no_extremes_until_a_number_comes(conn: Connection) -> None:
-    log(conn, Point(LOSS, 1, 10, 0.0, is_nan=1))
+    log(conn, Point(1, 10, 0.0, is_nan=1))
     assert stored(conn)["min_value"] is None
-    log(conn, Point(LOSS, 2, 20, 5.0))
+    log(conn, Point(2, 20, 5.0))
     assert (stored(conn)["min_value"], stored(conn)["max_value"]) == (5.0, 5.0)
 
 
 def test_infinities_and_64_bit_numbers_are_stored_exactly(conn: Connection) -> None:
     least, most = -(2**63), 2**63 - 1
-    log(conn, Point(LOSS, least, 0, -math.inf), Point(LOSS, most, most, math.inf))
+    log(conn, Point(least, 0, -math.inf), Point(most, most, math.inf))
     assert metrics.history(conn, RUN, LOSS) == [(0, least, -math.inf, 0), (most, most, math.inf, 0)]
 
 
 def test_a_final_value_is_the_latest(conn: Connection) -> None:
-    log(conn, Point(LOSS, 0, 5, 0.3, is_final=1), Point(LOSS, 100, 50, 0.4))
+    log(conn, Point(0, 5, 0.3, is_final=1), Point(100, 50, 0.4))
     assert (stored(conn)["value"], stored(conn)["is_final"]) == (0.3, 1)
 
 
 def test_scopes_keep_metrics_apart(conn: Connection) -> None:
-    log(conn, Point(Name(MetricScope.VAL, "loss"), 1, 1, 1.0), Point(Name(MetricScope.TRAIN, "loss"), 1, 1, 2.0))
-    assert [(m.scope, m.key, m.value) for m in metrics.latest(conn, [RUN])] == [(1, "loss", 2.0), (2, "loss", 1.0)]
+    log(conn, Point(1, 1, 1.0), name=Name(MetricScope.VAL, "loss"))
+    log(conn, Point(1, 1, 2.0), name=Name(MetricScope.TRAIN, "loss"))
+    found = sorted((latest.scope, latest.key, latest.value) for latest in metrics.latest(conn, [RUN]))
+    assert found == [(1, "loss", 2.0), (2, "loss", 1.0)]
 
 
 def test_a_history_is_read_in_pages_by_time(conn: Connection) -> None:
-    log(conn, *(Point(LOSS, 99 - step, step // 2, float(step)) for step in range(100)))
+    log(conn, *(Point(99 - step, step // 2, float(step)) for step in range(100)))
     whole = metrics.history(conn, RUN, LOSS)
     paged: list[metrics.Moment] = []
     token = None
@@ -93,7 +95,7 @@ def test_an_unknown_key_has_no_history(conn: Connection) -> None:
 
 
 def test_a_sample_is_spread_evenly_and_ends_with_the_last_point(conn: Connection) -> None:
-    log(conn, *(Point(LOSS, step, step, float(step)) for step in range(200)))
+    log(conn, *(Point(step, step, float(step)) for step in range(200)))
     assert [row.step for row in metrics.sample(conn, RUN, LOSS, None, 10)] == [*range(0, 180, 20), 199]
     assert [row.step for row in metrics.sample(conn, RUN, LOSS, (50, 52), 10)] == [50, 51, 52]
     assert [row.step for row in metrics.sample(conn, RUN, LOSS, None, 1)] == [199]
@@ -101,7 +103,7 @@ def test_a_sample_is_spread_evenly_and_ends_with_the_last_point(conn: Connection
 
 def test_a_sample_keeps_the_spikes(conn: Connection) -> None:
     values = {33: 1000.0, 155: -1000.0}
-    log(conn, *(Point(LOSS, step, step, values.get(step, 1.0)) for step in range(200)))
+    log(conn, *(Point(step, step, values.get(step, 1.0)) for step in range(200)))
     assert {1000.0, -1000.0} < {row.value for row in metrics.sample(conn, RUN, LOSS, None, 10)}
 
 
