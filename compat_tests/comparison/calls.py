@@ -1,0 +1,31 @@
+"""All recorded calls, in the order they are sent: later ones see what earlier ones made."""
+
+from compat_tests.comparison.artifacts import ARTIFACTS
+from compat_tests.comparison.experiments import EXPERIMENTS
+from compat_tests.comparison.inputs import INPUTS
+from compat_tests.comparison.log import LOG
+from compat_tests.comparison.metrics import METRICS
+from compat_tests.comparison.probes import PROBES
+from compat_tests.comparison.runs import RUNS
+from compat_tests.comparison.search_experiments import SEARCH_EXPERIMENTS
+from compat_tests.comparison.search_runs import SEARCH_RUNS
+
+CALLS = PROBES + EXPERIMENTS + SEARCH_EXPERIMENTS + RUNS + LOG + INPUTS + METRICS + ARTIFACTS + SEARCH_RUNS
+
+API = "/api/2.0/mlflow"
+ENDPOINTS = [
+    *(f"POST {API}/experiments/{verb}" for verb in ["create", "search", "update", "delete", "restore"]),
+    *(f"POST {API}/experiments/{verb}" for verb in ["set-experiment-tag", "delete-experiment-tag"]),
+    *(f"GET {API}/experiments/{verb}" for verb in ["get", "get-by-name", "search"]),
+    "POST /ajax-api/2.0/mlflow/experiments/search-datasets",
+    *(f"POST {API}/runs/{verb}" for verb in ["create", "update", "delete", "restore", "search"]),
+    *(f"POST {API}/runs/{verb}" for verb in ["log-metric", "log-parameter", "log-batch", "set-tag", "delete-tag"]),
+    *(f"POST {API}/runs/{verb}" for verb in ["log-model", "log-inputs", "outputs"]),
+    f"GET {API}/runs/get",
+    f"GET {API}/metrics/get-history",
+    f"GET {API}/metrics/get-history-bulk-interval",
+    "GET /ajax-api/2.0/mlflow/metrics/get-history-bulk",
+    f"GET {API}/artifacts/list",
+    "GET /get-artifact",
+    *(f"{method} /api/2.0/mlflow-artifacts/artifacts" for method in ["PUT", "GET", "DELETE"]),
+]

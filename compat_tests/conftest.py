@@ -1,0 +1,51 @@
+"""A server for the session, and a fresh experiment for each test.
+
+COMPAT_TARGET=stock runs the same tests against MLflow's own server: what they claim must be true of MLflow first.
+COMPAT_TARGET=postgresql runs them against ours on PostgreSQL.
+MLFLOW_SHIM_COMMAND and MLFLOW_COMMAND name the two programs where they are not in their usual places.
+"""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Experiment
+
+from compat_tests import targets
+
+if find_spec("flask") is None:  # the skinny client comes without a server to compare with
+    collect_ignore = ["test_comparison.py"]
+
+
+@pytest.fixture(scope="session")
+def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with targets.running(targets.TARGET, tmp_path_factory.mktemp("server")) as uri:
+        mlflow.set_tracking_uri(uri)
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def stock_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with targets.running("stock", tmp_path_factory.mktemp("stock")) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def client(tracking_uri: str) -> MlflowClient:
+    return MlflowClient(tracking_uri)
+
+
+@pytest.fixture
+def experiment(tracking_uri: str, request: pytest.FixtureRequest) -> Iterator[Experiment]:
+    """A fresh experiment, which the fluent calls of the test log to."""
+    yield mlflow.set_experiment(request.node.nodeid)
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+@pytest.fixture
+def run_id(client: MlflowClient, experiment: Experiment) -> str:
+    """A fresh run in the fresh experiment."""
+    return str(client.create_run(experiment.experiment_id).info.run_id)

@@ -1,0 +1,21 @@
+"""The server that tests speak to, by name: ours on `sqlite` or `postgresql`, or MLflow's own, `stock`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from compat_tests import processes, servers
+
+TARGET = os.environ.get("COMPAT_TARGET", "sqlite")
+
+
+@contextmanager
+def running(name: str, folder: Path) -> Iterator[str]:
+    """The address of a fresh server, which ends with the block."""
+    if name == "stock":
+        with servers.running_stock(folder) as uri:
+            yield uri
+    else:
+        with processes.running(name, folder) as server:
+            yield server.uri
