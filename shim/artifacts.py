@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from posixpath import basename
-from typing import Any, TypeVar
+from typing import Any
 
 from anyio.to_thread import run_sync
-from pydantic import BaseModel
+from sqlalchemy import Connection
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
@@ -18,9 +18,9 @@ from native_api.core.blobs import Entry, Folder, safe_key
 from native_api.core.errors import Invalid
 from native_api.web.endpoint import Door, Incoming
 from shim import messages as m
-from shim.wire import read, render
+from shim.wire import read
 
-M = TypeVar("M", bound=BaseModel)
+Answer = dict[str, Any]
 
 BLOCK = 1024 * 1024
 """How much of an upload is held in memory before it is written."""
@@ -48,7 +48,7 @@ class Files:
         finally:
             await run_sync(growing.abort)
         await door.write(lambda conn: artifacts.record(conn, actor, place, size, checksum))
-        return _json({})
+        return Response(b"{}", media_type="application/json")
 
     async def download(self, door: Door, actor: Actor, request: Request) -> Response:
         """The file of the path."""
@@ -56,12 +56,11 @@ class Files:
         await door.read(lambda conn: artifacts.get_place(conn, actor, key))
         return await self._file(key)
 
-    async def list_proxied(self, door: Door, actor: Actor, request: Request) -> Response:
+    def list_proxied(self, conn: Connection, actor: Actor, msg: m.ListProxied) -> Answer:
         """What is in a folder, each by its own name. Files, absent folders and the root have nothing in them."""
-        key = safe_key(_query(m.ListProxied, request).path or "", folder=True)
-        if await door.read(lambda conn: artifacts.find_place(conn, actor, key)) is None:
-            return _json({})
-        return _listing({}, await run_sync(self.folder.entries, key), "")
+        key = safe_key(msg.path or "", folder=True)
+        known = artifacts.find_place(conn, actor, key)
+        return _listing(self.folder.entries(key) if known else [], "")
 
     async def delete(self, door: Door, actor: Actor, request: Request) -> Response:
         """Delete a file, or a folder with all in it. What is not there is fine."""
@@ -69,24 +68,24 @@ class Files:
         place = await door.read(lambda conn: artifacts.get_place(conn, actor, key, Scope.WRITE))
         await door.write(lambda conn: artifacts.forget(conn, actor, place))
         await run_sync(self.folder.delete, key)
-        return _json({})
+        return Response(b"{}", media_type="application/json")
 
     # The tracking side: paths below a run
 
-    async def list_of_run(self, door: Door, actor: Actor, request: Request) -> Response:
+    def list_of_run(self, conn: Connection, actor: Actor, msg: m.ListArtifacts) -> Answer:
         """What is in a run's folder, each by its path under the run's root.
 
         Roots that the proxy does not keep are left to clients: the server opens no place that a caller names.
         """
-        msg = _query(m.ListArtifacts, request)
         path = safe_key(msg.path or "", folder=True)
-        root = await door.read(lambda conn: artifacts.root_of_run(conn, actor, msg.run_id))
-        entries = [] if root.key is None else await run_sync(self.folder.entries, _joined(root.key, path))
-        return _listing({"root_uri": root.uri}, entries, path)
+        root = artifacts.root_of_run(conn, actor, msg.run_id)
+        entries = [] if root.key is None else self.folder.entries(_joined(root.key, path))
+        return {"root_uri": root.uri} | _listing(entries, path)
 
     async def download_of_run(self, door: Door, actor: Actor, request: Request) -> Response:
         """The file of a run's path."""
-        msg = _query(m.GetArtifact, request)
+        msg = read(m.GetArtifact, Incoming("GET", {}, {}, request.scope["query_string"], b""))
+        assert isinstance(msg, m.GetArtifact)
         path = safe_key(msg.path)
         root = await door.read(lambda conn: artifacts.root_of_run(conn, actor, msg.run_id))
         if root.key is None:
@@ -117,25 +116,15 @@ async def _blocks(request: Request) -> AsyncIterator[bytes]:
         yield bytes(held)
 
 
-def _query(kind: type[M], request: Request) -> M:
-    message = read(kind, Incoming("GET", {}, {}, request.scope["query_string"], b""))
-    assert isinstance(message, kind)
-    return message
-
-
 def _joined(root: str, path: str) -> str:
     return f"{root}/{path}" if path else root
 
 
-def _listing(answer: dict[str, Any], entries: list[Entry], folder: str) -> Response:
+def _listing(entries: list[Entry], folder: str) -> Answer:
     files = [_file_info(entry, folder) for entry in entries]
-    return _json(answer | ({"files": files} if files else {}))
+    return {"files": files} if files else {}
 
 
-def _file_info(entry: Entry, folder: str) -> dict[str, Any]:
-    info = {"path": _joined(folder, entry.name) if folder else entry.name, "is_dir": entry.is_dir}
-    return info if entry.is_dir else info | {"file_size": entry.size}
-
-
-def _json(answer: dict[str, Any]) -> Response:
-    return Response(render(answer), media_type="application/json")
+def _file_info(entry: Entry, folder: str) -> Answer:
+    info: Answer = {"path": f"{folder}/{entry.name}" if folder else entry.name, "is_dir": entry.is_dir}
+    return info | {"file_size": entry.size} if entry.size else info

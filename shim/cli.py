@@ -6,11 +6,13 @@ import argparse
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
 
 import uvicorn
+from sqlalchemy.exc import DBAPIError
 
 from native_api.core import db, schema
 from native_api.core.errors import Problem
@@ -31,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return move_schema(Settings.from_env(given), action, revision)
     except (Problem, schema.SchemaError, OSError) as error:
         print(f"mlflow-shim: {error}", file=sys.stderr)
+        return 2
+    except DBAPIError as error:
+        print(f"mlflow-shim: The database cannot be used: {' '.join(str(error.orig).split())}", file=sys.stderr)
         return 2
 
 
@@ -98,6 +103,12 @@ def serve(settings: Settings) -> int:
     url = db.parse_url(settings.database_url)
     if db.is_sqlite(url) or settings.migrate:
         schema.upgrade(url)
+    engine = db.create_writer(url)
+    try:
+        schema.check(engine)
+    finally:
+        engine.dispose()
+    settings.artifacts_destination.mkdir(parents=True, exist_ok=True)
     listening = listen(settings.host, settings.port)
     port = listening.getsockname()[1]
     # The worker processes that uvicorn spawns read their settings from here.
@@ -115,6 +126,9 @@ def serve(settings: Settings) -> int:
         timeout_graceful_shutdown=30,
     )
     _announce(settings, port)
+    # uvicorn finishes what it accepted, then raises the signal that stopped it once more: that is no failure.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
     server = uvicorn.Server(config)
     if settings.workers > 1:
         from uvicorn.supervisors import Multiprocess
@@ -153,7 +167,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _announce(settings: Settings, port: int) -> None:
-    base = f"http://{settings.host}:{port}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    base = f"http://{host}:{port}"
     print(
         f"MLflow API   {base}/api/2.0/mlflow",
         f"Artifacts    {base}/api/2.0/mlflow-artifacts",

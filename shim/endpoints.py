@@ -52,7 +52,7 @@ def tracking(artifact_root: str, folder: Folder) -> Sequence[Row]:
         Read( "GET",  "/metrics/get-history",                m.GetHistory,          metrics.history,             READ),
         Read( "GET",  "/metrics/get-history-bulk",           m.GetHistoryBulk,      metrics.history_bulk,        READ),
         Read( "GET",  "/metrics/get-history-bulk-interval",  m.GetHistoryInterval,  metrics.history_interval,    READ),
-        Stream("GET", "/artifacts/list",                     files.list_of_run,                                  READ),
+        Read( "GET",  "/artifacts/list",                     m.ListArtifacts,       files.list_of_run,           READ),
         Read( "POST", "/logged-models/search",               m.SearchModels,        models.search,               READ),
     ]
     # fmt: on
@@ -67,7 +67,7 @@ def proxied_artifacts(folder: Folder) -> Sequence[Row]:
     """The artifact proxy: files below `mlflow-artifacts:/`, through the server."""
     files = artifacts.Files(folder)
     return [
-        Stream("GET", "/artifacts", files.list_proxied, READ),
+        Read("GET", "/artifacts", m.ListProxied, files.list_proxied, READ),
         Stream("GET", "/artifacts/{path:path}", files.download, READ),
         Stream("PUT", "/artifacts/{path:path}", files.upload, WRITE),
         Stream("DELETE", "/artifacts/{path:path}", files.delete, WRITE),

@@ -50,7 +50,7 @@ def sentence(error: ValidationError) -> str:
     """The first thing that is wrong with a message, as MLflow words it."""
     found: Any = error.errors(include_url=False, include_context=True)[0]
     kind, value, where = found["type"], found["input"], _path(found["loc"])
-    if kind in ("json_invalid", "model_type", "model_attributes_type"):
+    if not where:
         return "Invalid request: the body must be a JSON object."
     if kind == "missing" or value is None or (kind == "string_too_short" and value == ""):
         return (

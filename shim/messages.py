@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, NotRequired, Required
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, NotRequired, Required, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -27,15 +29,18 @@ from typing_extensions import TypedDict
 
 from native_api.core.errors import Invalid
 
+T = TypeVar("T")
+
 # The scalars
 
 
 def _whole(text: str) -> int:
     """Whole numbers in a float's notation, such as the R client's "1.7e+12"."""
-    number = float(text)
-    if not number.is_integer() or not -(2**63) <= number < 2**63:
-        raise ValueError("not a whole number of 64 bits")
-    return int(number)
+    with suppress(InvalidOperation):  # no number at all, or one that has no order
+        number = Decimal(text)
+        if -(2**63) <= number < 2**63 and number == int(number):
+            return int(number)
+    raise ValueError("not a whole number of 64 bits")
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,12 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 Int64 = Annotated[int, _Whole()]
 Time = Annotated[int, _Whole(low=0)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=250)]
+AnyKey = Annotated[str, StringConstraints(min_length=1, max_length=250, pattern=r"^[^\x00]*$")]
+"""What MLflow takes for a key where it looks it up, or of a new run; where it checks, `check_key` does the rest."""
+AnyRunId = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
+"""What MLflow takes for a run's id where it only looks it up; where it checks, a RunId."""
 RunId = Annotated[str, StringConstraints(max_length=256, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_\-]*$")]
-ExperimentId = Annotated[Int64, BeforeValidator(lambda value: value if isinstance(value, str) else str(value))]
+ExperimentId = Annotated[Int64, BeforeValidator(lambda value: str(value) if isinstance(value, bool) else value)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 
 STATUSES = {"RUNNING": "running", "SCHEDULED": "queued", "FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
@@ -65,12 +74,16 @@ _VIEW_NUMBERS = dict(enumerate(VIEWS.values(), start=1))
 
 
 def _known(names: dict[str, str], numbers: dict[int, str]) -> BeforeValidator:
-    """An enum by name or number; what is unknown counts as absent, as in MLflow."""
-    return BeforeValidator(
-        lambda value: (
-            numbers.get(value) if isinstance(value, int) else names.get(value) if isinstance(value, str) else None
-        )
-    )
+    """An enum by name, or by number, which may be text or a float; what is unknown counts as absent, as in MLflow."""
+    by_text = names | {str(number): name for number, name in numbers.items()}
+    by_number = {float(number): name for number, name in numbers.items()}
+
+    def known(value: object) -> str | None:
+        if isinstance(value, str):
+            return by_text.get(value)
+        return by_number.get(value) if isinstance(value, int | float) else None
+
+    return BeforeValidator(known)
 
 
 Status = Annotated[str | None, _known(STATUSES, _STATUS_NUMBERS)]
@@ -98,6 +111,9 @@ _KEY_MARKS = str.maketrans("", "", "_-. /:")
 
 # Parts of messages
 
+Items = Annotated[list[T], Field(fail_fast=True)]
+"""A list of any length. Only the first wrong item is told: 32 MiB of them would take gigabytes to describe."""
+
 
 class Message(BaseModel):
     """A request. Unknown fields are ignored."""
@@ -122,14 +138,14 @@ class Metric(TypedDict):
 class Pair(TypedDict):
     """A param or a tag."""
 
-    key: Required[Key]
+    key: Required[AnyKey]
     value: NotRequired[Text | None]
 
 
 class OfRun(Message):
     """Names a run, by MLflow's older name if need be."""
 
-    run_id: Annotated[RunId, Field(validation_alias=AliasChoices("run_id", "runId", "run_uuid", "runUuid"))]
+    run_id: Annotated[AnyRunId, Field(validation_alias=AliasChoices("run_id", "runId", "run_uuid", "runUuid"))]
 
 
 class DatasetTag(TypedDict):
@@ -152,7 +168,7 @@ class Dataset(Message):
 
 class DatasetInput(Message):
     dataset: Dataset
-    tags: list[DatasetTag] | None = None
+    tags: Items[DatasetTag] | None = None
 
 
 class ModelInput(Message):
@@ -164,9 +180,9 @@ class ModelOutput(Message):
     step: Int64 | None = None
 
 
-def tag_map(pairs: Sequence[Pair]) -> dict[str, str]:
-    """Tags by key; Invalid for a key that may not be one, or comes twice."""
-    for number, pair in enumerate(pairs):
+def tag_map(pairs: Sequence[Pair | ExperimentTag], *, checked: bool = True) -> dict[str, str]:
+    """Tags by key; Invalid for one that comes twice or, if `checked`, may not be one. MLflow checks no new run's."""
+    for number, pair in enumerate(pairs if checked else ()):
         check_key(pair["key"], f"tags[{number}].key")
     found = {pair["key"]: pair.get("value") or "" for pair in pairs}
     if len(found) < len(pairs):
@@ -177,10 +193,15 @@ def tag_map(pairs: Sequence[Pair]) -> dict[str, str]:
 # Experiments
 
 
+class ExperimentTag(TypedDict):
+    key: Required[Key]
+    value: NotRequired[Annotated[str, _at_most(20000)] | None]
+
+
 class CreateExperiment(Message):
     name: Name
     artifact_location: Annotated[str, _at_most(2048)] | None = None
-    tags: list[Pair] | None = None
+    tags: Items[ExperimentTag] | None = None
 
 
 class GetExperiment(Message):
@@ -188,14 +209,14 @@ class GetExperiment(Message):
 
 
 class GetExperimentByName(Message):
-    experiment_name: Text
+    experiment_name: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
 
 
 class SearchExperiments(Message):
     max_results: Annotated[Int64, Field(ge=1, le=50000)]
     page_token: str | None = None
     filter: str | None = None
-    order_by: list[str] | None = None
+    order_by: Items[str] | None = None
     view_type: ViewType = None
 
 
@@ -212,7 +233,7 @@ class SetExperimentTag(Message):
 
 class DeleteExperimentTag(Message):
     experiment_id: ExperimentId
-    key: Key
+    key: AnyKey
 
 
 class SearchDatasets(Message):
@@ -227,7 +248,7 @@ class CreateRun(Message):
     user_id: Text | None = None
     run_name: Text | None = None
     start_time: Int64 | None = None
-    tags: list[Pair] | None = None
+    tags: Items[Pair] | None = None
 
 
 class GetRun(OfRun):
@@ -241,15 +262,15 @@ class UpdateRun(OfRun):
 
 
 class OneRun(Message):
-    run_id: RunId
+    run_id: AnyRunId
 
 
 class SearchRuns(Message):
-    experiment_ids: list[ExperimentId] | None = None
+    experiment_ids: Items[ExperimentId] | None = None
     filter: str | None = None
     run_view_type: ViewType = None
     max_results: Annotated[Int64, Field(ge=1, le=50000)] | None = None
-    order_by: list[str] | None = None
+    order_by: Items[str] | None = None
     page_token: str | None = None
 
 
@@ -271,10 +292,11 @@ class SetTag(OfRun):
 
 
 class DeleteTag(OneRun):
-    key: Key
+    key: AnyKey
 
 
-class LogBatch(OneRun):
+class LogBatch(Message):
+    run_id: RunId
     metrics: Annotated[list[Metric], Field(max_length=1000)] | None = None
     params: Annotated[list[Pair], Field(max_length=100)] | None = None
     tags: Annotated[list[Pair], Field(max_length=100)] | None = None
@@ -301,33 +323,37 @@ class LogModel(OneRun):
     model_json: Text
 
 
-class LogInputs(OneRun):
-    datasets: list[DatasetInput] | None = None
-    models: list[ModelInput] | None = None
+class LogInputs(Message):
+    run_id: RunId
+    datasets: Items[DatasetInput] | None = None
+    models: Items[ModelInput] | None = None
 
 
 class LogOutputs(OneRun):
-    models: list[ModelOutput]
+    models: Items[ModelOutput]
 
 
 # Metrics
 
 
+MetricKey = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
+
+
 class GetHistory(OfRun):
-    metric_key: Text
+    metric_key: MetricKey
     page_token: str | None = None
     max_results: Annotated[Int64, Field(ge=1, lt=2**31)] | None = None
 
 
 class GetHistoryBulk(Message):
-    run_id: Annotated[list[RunId], Field(min_length=1, max_length=100)]
-    metric_key: Text
+    run_id: Annotated[list[Text], Field(min_length=1, max_length=100)]
+    metric_key: MetricKey
     max_results: Annotated[Int64, Field(ge=1, le=25000)] | None = None
 
 
 class GetHistoryInterval(Message):
-    run_ids: Annotated[list[RunId], Field(min_length=1, max_length=100)]
-    metric_key: Text
+    run_ids: Annotated[list[Text], Field(min_length=1, max_length=100)]
+    metric_key: MetricKey
     start_step: Int64 | None = None
     end_step: Int64 | None = None
     max_results: Annotated[Int64, Field(ge=1, le=2500)] | None = None
@@ -338,7 +364,6 @@ class GetHistoryInterval(Message):
 
 class ListArtifacts(OfRun):
     path: str | None = None
-    page_token: str | None = None
 
 
 class ListProxied(Message):
@@ -353,4 +378,4 @@ class GetArtifact(OfRun):
 
 
 class SearchModels(Message):
-    experiment_ids: Annotated[list[ExperimentId], Field(min_length=1)]
+    experiment_ids: Annotated[Items[ExperimentId], Field(min_length=1)]

@@ -14,6 +14,7 @@ from shim import messages as m
 from shim.metric_names import split
 from shim.wire import number
 
+ALL = 2**31 - 1
 BULK_LIMIT = 25_000
 SAMPLE_LIMIT = 2_500
 
@@ -26,9 +27,9 @@ def history(conn: Connection, actor: Actor, msg: m.GetHistory) -> Answer:
     if run is None:
         return {}
     name = split(msg.metric_key)
-    if msg.max_results is None:
+    if msg.max_results is None and not msg.page_token:
         return _points([_point(msg.metric_key, moment) for moment in metrics.history(conn, run, name)])
-    page = metrics.history_page(conn, run, name, msg.max_results, msg.page_token or None)
+    page = metrics.history_page(conn, run, name, msg.max_results or ALL, msg.page_token or None)
     answer = _points([_point(msg.metric_key, moment) for moment in page.items])
     return answer | ({"next_page_token": page.next_token} if page.next_token else {})
 
@@ -43,7 +44,7 @@ def history_bulk(conn: Connection, actor: Actor, msg: m.GetHistoryBulk) -> Answe
             points.append(_point(msg.metric_key, moment) | {"run_id": run_id})
         if len(points) >= limit:
             break
-    return _points(points)
+    return {"metrics": points}
 
 
 def history_interval(conn: Connection, actor: Actor, msg: m.GetHistoryInterval) -> Answer:

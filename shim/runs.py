@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -35,7 +35,7 @@ Answer = dict[str, Any]
 
 def create(conn: Connection, actor: Actor, msg: m.CreateRun) -> Answer:
     """MLflow's name rule: the argument, else the tag, else one is made up; both must agree."""
-    changes, plain = reserved_tags.split_run_tags(_cut(m.tag_map(msg.tags or ())))
+    changes, plain = reserved_tags.split_run_tags(_cut(m.tag_map(msg.tags or (), checked=False)))
     tagged = changes.get("run_name")
     if msg.run_name and tagged and msg.run_name != tagged:
         raise Invalid(
@@ -52,7 +52,9 @@ def create(conn: Connection, actor: Actor, msg: m.CreateRun) -> Answer:
         command_line=plain.get(reserved_tags.SOURCE_NAME),
         tags=plain,
     )
-    return {"run": documents.of_run(runs.create(conn, actor, new))}
+    document = documents.of_run(runs.create(conn, actor, new))
+    del document["outputs"]  # MLflow leaves it out here, and here only
+    return {"run": document}
 
 
 def get(conn: Connection, actor: Actor, msg: m.GetRun) -> bytes:
@@ -141,13 +143,15 @@ def _with_tags(
     params: Mapping[str, str] | None = None,
 ) -> LogEntry:
     changes, plain = reserved_tags.split_run_tags(_cut(tags))
+    if not changes.get("run_name"):
+        changes.pop("run_name", None)  # a run keeps its name rather than have none, as in MLflow
     return LogEntry(actor, run_id, points or {}, params or {}, plain, changes)
 
 
 def _point(value: float, timestamp: int, step: int | None) -> Point:
     if math.isnan(value):
         return Point(step or 0, timestamp, 0.0, 1)
-    return Point(step or 0, timestamp, value)
+    return Point(step or 0, timestamp, value + 0.0)  # which makes -0.0 the plain 0.0 that SQLite would make it
 
 
 def _cut(tags: Mapping[str, str]) -> dict[str, str]:
@@ -187,13 +191,9 @@ def log_model(conn: Connection, actor: Actor, msg: m.LogModel) -> Answer:
     if missing:
         raise Invalid(f"Model json is missing mandatory fields: {', '.join(missing)}")
     history = _history(runs.find_tag(conn, actor, msg.run_id, HISTORY_TAG))
-    history.append({field: model[field] for field in (*_SUMMARY, *_optional(model))})
+    history.append({field: model[field] for field in (*_SUMMARY, "model_uuid") if field in model})
     runs.put_tag(conn, actor, msg.run_id, HISTORY_TAG, json.dumps(history))
     return {}
-
-
-def _optional(model: Mapping[str, Any]) -> Iterable[str]:
-    return (field for field in ("model_uuid", "mlflow_version", "signature", "metadata") if field in model)
 
 
 def _json_object(text: str) -> dict[str, Any]:

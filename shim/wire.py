@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
 
 from native_api.core.errors import Invalid
 from native_api.web.endpoint import Incoming
@@ -33,15 +35,35 @@ def read(kind: type[BaseModel], incoming: Incoming) -> BaseModel:
         body = incoming.body.strip()
         if body.startswith(b'"'):
             body = _unwrapped(body)
+        _refuse_both_spellings(kind, body)
         return kind.model_validate_json(body or b"{}")
     except ValidationError as error:
         raise Invalid(sentence(error)) from None
 
 
+def _refuse_both_spellings(kind: type[BaseModel], body: bytes) -> None:
+    """MLflow takes a field in snake_case or in camelCase, but not in both. Few bodies hold a camelCase name at all."""
+    camel = {camel: name for name, camel in _camel_names(kind).items() if camel.encode() in body}
+    if not camel:
+        return
+    try:
+        given = from_json(body)
+    except ValueError:  # the message's own reading tells what is wrong
+        return
+    for spelling, name in camel.items():
+        if isinstance(given, dict) and spelling in given and name in given:
+            raise Invalid(f"Invalid request: the field '{name}' is given twice, also as '{spelling}'.")
+
+
+@cache
+def _camel_names(kind: type[BaseModel]) -> dict[str, str]:
+    return {name: to_camel(name) for name in kind.model_fields if to_camel(name) != name}
+
+
 def _unwrapped(body: bytes) -> bytes:
     try:
         return msgspec.json.decode(body, type=str).encode()
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise Invalid("Invalid request: the body must be a JSON object.") from None
 
 
@@ -70,7 +92,7 @@ def _fields(kind: type[BaseModel]) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _parts(annotation: Any) -> list[Any]:
-    return [annotation, *get_args(annotation)]
+    return [annotation, *(part for inner in get_args(annotation) for part in _parts(inner))]
 
 
 def render(answer: object) -> bytes:

@@ -279,6 +279,12 @@ TRUER = [
         ("sampled: one run twice",),
     ),
     Difference("infinity is more than any number", "200 {}", "200 fox", ("runs where metrics.acc >= 1e400",)),
+    Difference(
+        "infinity is kept, and is not the largest number that it is shown as",
+        "200 fox",
+        "200 {}",
+        ("runs where metrics.acc = 1.7976931348623157e308",),
+    ),
     *(
         Difference(
             "a path is given in its shortest form", deep_file(path), deep_file("dir/deep"), (f"list the path '{path}'",)

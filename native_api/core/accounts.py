@@ -30,8 +30,10 @@ def set_up(conn: Connection, artifact_root: str) -> None:
         ),
     )
     for table, row in rows:
-        made = conn.execute(db.insert(conn, table).values(row | {"created_at": now}).on_conflict_do_nothing())
-        if made.rowcount == 0:  # another process was first, and does the rest
+        insert = db.insert(conn, table).values(row | {"created_at": now}).on_conflict_do_nothing()
+        if (
+            conn.execute(insert.returning(*table.primary_key)).first() is None
+        ):  # another process was first, and does the rest
             return
     member = {"user_id": user_id, "is_active": True}
     conn.execute(

@@ -23,7 +23,7 @@ MAX_KEY_BYTES = 2048
 MAX_NAME_BYTES = 255
 """What file systems take as one name."""
 
-FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\\#]")
+FORBIDDEN = re.compile(r"[\x00\ud800-\udfff\\#]")
 DRIVE = re.compile(r"[A-Za-z]:(/|$)")
 
 

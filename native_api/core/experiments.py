@@ -52,6 +52,7 @@ def create(
 
     Without a location of its own its artifacts go to `<artifact_root>/<id>`. Raises Exists if the name is taken.
     """
+    actor.require(actor.project_id, Scope.WRITE, "project", actor.project_id)
     now = clock.now()
     row = {
         "experiment_id": clock.new_id(),

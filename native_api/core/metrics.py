@@ -293,10 +293,11 @@ def spread(values: Sequence[float], limit: int) -> list[int]:
     size, larger = divmod(count, limit)
     starts = [bucket * size + min(bucket, larger) for bucket in range(limit)]
     chosen = [*starts[:-1], count - 1]
-    inner = set(range(1, limit - 1))
+    free = set(range(1, limit - 1))
     for extreme in (values.index(min(values)), values.index(max(values))):
-        bucket = bisect_right(starts, extreme) - 1
-        if extreme not in chosen and bucket in inner:
-            chosen[bucket] = extreme
-            inner.discard(bucket)
-    return chosen
+        if extreme not in chosen and free:
+            bucket = bisect_right(starts, extreme) - 1
+            nearest = min(free, key=lambda place: abs(place - bucket))
+            chosen[nearest] = extreme
+            free.discard(nearest)
+    return sorted(chosen)

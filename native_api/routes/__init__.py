@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from native_api.core.access import Actor, Scope
 from native_api.core.errors import Invalid
@@ -33,9 +33,9 @@ def surface(identify: Callable[[Mapping[bytes, bytes]], Actor]) -> Surface:
 def read(kind: type[BaseModel], incoming: Incoming) -> BaseModel:
     """The message in a request: its path, query and JSON body, merged; the path counts first."""
     try:
-        body: Any = msgspec.json.decode(incoming.body) if incoming.body.strip() else {}
+        body: Any = from_json(incoming.body) if incoming.body.strip() else {}
         query = dict(parse_qsl(incoming.query.decode("ascii"), keep_blank_values=True, errors="strict"))
-    except (msgspec.DecodeError, ValueError):
+    except ValueError:
         raise Invalid("The request is not readable: the body must be JSON, the query UTF-8") from None
     if not isinstance(body, dict):
         raise Invalid("The body must be a JSON object")

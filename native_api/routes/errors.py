@@ -1,4 +1,4 @@
-"""Problem -> the native surface's status and body: `{"error": {"kind", "message"}}`."""
+"""Problem -> the native surface's status and body: `{"error_code", "message"}`, fields as on the MLflow surface."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ import msgspec
 from native_api.core import errors as e
 from native_api.web.endpoint import Refusal
 
-STATUSES: dict[type[e.Problem], int] = {
-    e.NotFound: 404,
-    e.NoSuchEndpoint: 404,
-    e.Invalid: 422,
-    e.Exists: 409,
-    e.Conflict: 409,
-    e.Unauthenticated: 401,
-    e.Forbidden: 403,
-    e.TooLarge: 413,
-    e.Busy: 429,
-    e.Unavailable: 503,
-    e.Unsupported: 501,
+CODES: dict[type[e.Problem], tuple[int, str]] = {
+    e.NotFound: (404, "NOT_FOUND"),
+    e.NoSuchEndpoint: (404, "ENDPOINT_NOT_FOUND"),
+    e.Invalid: (422, "INVALID"),
+    e.Exists: (409, "ALREADY_EXISTS"),
+    e.Conflict: (409, "CONFLICT"),
+    e.Unauthenticated: (401, "UNAUTHENTICATED"),
+    e.Forbidden: (403, "FORBIDDEN"),
+    e.TooLarge: (413, "TOO_LARGE"),
+    e.Busy: (429, "BUSY"),
+    e.Unavailable: (503, "UNAVAILABLE"),
+    e.Unsupported: (501, "UNSUPPORTED"),
 }
+"""ENDPOINT_NOT_FOUND is what an MLflow client understands that asks at an unknown version of its own API."""
 
 
 def refuse(error: Exception) -> Refusal:
     """The native answer that tells of this error."""
     if not isinstance(error, e.Problem):
-        return Refusal(500, _body("Unexpected", "Something unexpected went wrong; the server's log tells what."))
+        return Refusal(500, _body("INTERNAL_ERROR", "Something unexpected went wrong; the server's log tells what."))
+    status, code = CODES[type(error)]
     headers = [(b"retry-after", str(error.retry_after).encode())] if isinstance(error, e.Busy) else []
-    return Refusal(STATUSES[type(error)], _body(type(error).__name__, error.message), headers)
+    return Refusal(status, _body(code, error.message), headers)
 
 
-def _body(kind: str, message: str) -> bytes:
-    return msgspec.json.encode({"error": {"kind": kind, "message": message}})
+def _body(code: str, message: str) -> bytes:
+    return msgspec.json.encode({"error_code": code, "message": message})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -50,5 +50,13 @@ def get(conn: Connection, actor: Actor, msg: OfRun) -> Run:
     )
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+
 def _time(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+    """MLflow takes any 64 bits for a time: what lies beyond the calendar is shown as its first or last moment."""
+    if milliseconds is None:
+        return None
+    return _EPOCH + timedelta(milliseconds=max(_FIRST, min(_LAST, milliseconds)))

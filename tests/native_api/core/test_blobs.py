@@ -46,7 +46,7 @@ def test_a_key_is_what_the_path_means(text: str, key: str) -> None:
 ESCAPES = [
     *("..", "../x", "a/..", "a/../../x", "%2e%2e/x", "%252e%252e/x", "..%2fx", "a/%2E%2E%2Fx"),
     *("/etc/passwd", "//etc", "%2fetc", "C:/x", "c:", "C%3A/x", "\\\\host\\share", "a\\..\\b", "a%5Cb"),
-    *("a\0b", "a%00b", "a\nb", "a%0ab", "a\x7f", "a\x85", "a#b", "a%23b", "a\ud800"),
+    *("a\0b", "a%00b", "a#b", "a%23b", "a\ud800"),
     "a%" + "25" * 12 + "41",  # encoded more often than anybody means
     *("n" * 256, "ü" * 128, "a/" * 1025 + "b"),
 ]
@@ -209,7 +209,7 @@ def test_a_listing_is_sorted_and_knows_sizes(store: Folder) -> None:
 
 
 def test_a_listing_shows_only_what_can_be_asked_for(store: Folder) -> None:
-    for name in ("%41", "a#b", "a\\b", "a\nb", "fine%"):
+    for name in ("%41", "a#b", "a\\b", "fine%"):
         (Path(store._root) / name).write_text("x")
     os.mkfifo(Path(store._root) / "pipe")
     assert [entry.name for entry in store.entries("")] == ["fine%", "in"]

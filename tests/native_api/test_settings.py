@@ -1,0 +1,92 @@
+"""Settings: options before the environment before the defaults, and what cannot be is refused."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import pytest
+
+from native_api.core.errors import Invalid
+from native_api.settings import LOOPBACK, PREFIX, Settings
+
+POSTGRES = "postgresql://somebody@localhost/tracking"
+OTHERS = {
+    "host": "localhost",
+    "port": 8080,
+    "workers": 2,
+    "database_url": POSTGRES,
+    "artifact_root": "s3://bucket/path",
+    "artifacts_destination": Path("/var/files"),
+    "migrate": True,
+}
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in fields(Settings):
+        monkeypatch.delenv(PREFIX + field.name.upper(), raising=False)
+
+
+def test_without_a_word_the_server_is_for_this_machine_alone() -> None:
+    assert Settings.from_env() == Settings()
+    assert Settings().host in LOOPBACK
+
+
+def test_every_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert OTHERS.keys() == asdict(Settings()).keys()
+    for name, value in OTHERS.items():
+        monkeypatch.setenv(PREFIX + name.upper(), str(value))
+    assert asdict(Settings.from_env()) == OTHERS
+
+
+def test_every_setting_is_an_option_which_counts_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in asdict(Settings()).items():
+        monkeypatch.setenv(PREFIX + name.upper(), str(value))
+    given = {name: value if isinstance(value, int) else str(value) for name, value in OTHERS.items()}
+    assert asdict(Settings.from_env(given)) == OTHERS
+    assert Settings.from_env(dict.fromkeys(OTHERS)) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("1", True), ("true", True), ("Yes", True), ("0", False), ("no", False), ("", False)]
+)
+def test_to_migrate_is_yes_or_no(monkeypatch: pytest.MonkeyPatch, written: str, meant: bool) -> None:
+    monkeypatch.setenv("MLFLOW_SHIM_MIGRATE", written)
+    assert Settings.from_env().migrate is meant
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_each_name_of_this_machine_will_do(host: str) -> None:
+    assert Settings.from_env({"host": host}).host == host
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"host": "0.0.0.0"}, "only listens on this machine"),
+        ({"host": "::"}, "only listens on this machine"),
+        ({"host": "192.168.1.2"}, "only listens on this machine"),
+        ({"host": "example.org"}, "only listens on this machine"),
+        ({"host": ""}, "only listens on this machine"),
+        ({"port": -1}, "port"),
+        ({"port": 65536}, "port"),
+        ({"port": "x"}, "not a number"),
+        ({"port": ""}, "not a number"),
+        ({"workers": 0}, "worker"),
+        ({"workers": "1.5"}, "not a number"),
+        ({"workers": 2}, "PostgreSQL for more than one worker"),
+        ({"workers": 2, "database_url": "sqlite:////var/x.db"}, "PostgreSQL for more than one worker"),
+        ({"database_url": ""}, "sqlite:///path or postgresql://"),
+        ({"database_url": "tracking.db"}, "sqlite:///path or postgresql://"),
+        ({"database_url": "sqlite://"}, "sqlite:///path or postgresql://"),
+        ({"database_url": "sqlite:///:memory:"}, "sqlite:///path or postgresql://"),
+        ({"database_url": "mysql://root:secret@localhost/x"}, "sqlite:///path or postgresql://"),
+        ({"database_url": "postgresql+psycopg2://root:secret@localhost/x"}, "sqlite:///path or postgresql://"),
+        ({"database_url": "postgresql://root:secret@localhost:port/x"}, "not a number"),
+    ],
+)
+def test_what_cannot_be_is_refused(given: dict[str, str | int | bool | None], words: str) -> None:
+    with pytest.raises(Invalid, match=words) as refused:
+        Settings.from_env(given)
+    assert "secret" not in refused.value.message

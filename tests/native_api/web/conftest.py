@@ -1,0 +1,106 @@
+"""A small surface of its own, to see the door and the application apart from what they serve."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from sqlalchemy import Engine
+
+from native_api.core import db
+from native_api.core import errors as e
+from native_api.core import tables as t
+from native_api.core.access import Actor, Scope
+from native_api.core.writer import Writer
+from native_api.web.asgi import App, Opened
+from native_api.web.endpoint import Door, Incoming, Refusal, Row, Surface
+from tests.asgi import Caller
+
+STATUSES = {
+    e.NoSuchEndpoint: 404,
+    e.NotFound: 404,
+    e.Invalid: 400,
+    e.Unauthenticated: 401,
+    e.Forbidden: 403,
+    e.Busy: 429,
+    e.Unavailable: 503,
+}
+
+
+class Text(BaseModel):
+    """A message."""
+
+    text: str = ""
+
+
+def surface(
+    *endpoints: Row, name: str = "small", prefix: str = "", identify: Callable[[Mapping[bytes, bytes]], Actor]
+) -> Surface:
+    """A surface that takes JSON, and answers and refuses in its own name."""
+
+    def read(kind: type[BaseModel], incoming: Incoming) -> BaseModel:
+        return kind.model_validate_json(incoming.body or b"{}")
+
+    def refuse(error: Exception) -> Refusal:
+        status = STATUSES[type(error)] if isinstance(error, e.Problem) else 500
+        return Refusal(status, f'"{name}: {type(error).__name__}"'.encode(), [(b"x-refused", b"yes")])
+
+    return Surface(name, [prefix], endpoints, read, lambda answer: str(answer).encode(), refuse, {"PUT": 201}, identify)
+
+
+@dataclass
+class Caretaker:
+    """Knows every caller by the header `x-scope`: `read`, `write`; without it nobody."""
+
+    seen: list[Actor] = field(default_factory=list)
+
+    def __call__(self, headers: Mapping[bytes, bytes]) -> Actor:
+        if b"x-scope" not in headers:
+            raise e.Unauthenticated("who?")
+        actor = Actor("somebody", "one", {"one": Scope[headers[b"x-scope"].decode().upper()]})
+        self.seen.append(actor)
+        return actor
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def own_engine(tmp_path: Path) -> Engine:
+    engine = db.create_writer(db.parse_url(f"sqlite:///{tmp_path / 'own.db'}"), 4)
+    t.metadata.create_all(engine)
+    return engine
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Caller]]
+
+
+@pytest.fixture
+def serve(own_engine: Engine) -> Serve:
+    """`async with serve(surface, ...) as call:` runs an application of these surfaces."""
+
+    @asynccontextmanager
+    async def running(*surfaces: Surface, engine: Engine = own_engine) -> AsyncIterator[Caller]:
+        @asynccontextmanager
+        async def open_() -> AsyncIterator[Opened]:
+            door = Door(engine, Writer(engine), 2)
+            yield door, surfaces
+            await door.close()
+            engine.dispose()
+
+        app = App(open_)
+        async with app.lifespan():
+            yield Caller(app)
+
+    return running
+
+
+def anyone(headers: Mapping[bytes, bytes]) -> Actor:
+    """Lets everybody do everything."""
+    return Actor("anyone", "one", {"one": Scope.ADMIN})

@@ -1,0 +1,172 @@
+"""Surfaces as one application: which endpoint a request finds, who answers where none is, and start and stop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from native_api.core.access import Actor, Scope
+from native_api.web.asgi import App, Opened, is_foreign
+from native_api.web.endpoint import Door, Read, Row, Stream, Write
+from tests.native_api.web.conftest import Serve, Text, anyone, surface
+
+pytestmark = pytest.mark.anyio
+
+
+def hello(conn: Connection, actor: Actor, msg: Text) -> str:
+    return "hello"
+
+
+async def shout(door: Door, actor: Actor, request: Request) -> Response:
+    return PlainTextResponse(repr(request.path_params))
+
+
+ROWS: list[Row] = [
+    Read("GET", "/hello", Text, hello, Scope.READ),
+    Write("POST", "/hello/there", Text, hello, Scope.WRITE),
+    Stream("GET", "/files/{path:path}", shout, Scope.READ),
+    Stream("DELETE", "/files/{path:path}", shout, Scope.WRITE),
+    Stream("GET", "/things/{thing}", shout, Scope.READ),
+    Read("GET", "/open", Text, hello, Scope.PUBLIC),
+]
+LISTED = [
+    surface(name="root", identify=anyone),
+    surface(*ROWS, name="old", prefix="/api", identify=anyone),
+    surface(*ROWS, name="new", prefix="/api/2", identify=anyone),
+]
+
+
+async def test_an_endpoint_is_found_by_its_method_and_whole_path(serve: Serve) -> None:
+    async with serve(*LISTED) as call:
+        for prefix in ("/api", "/api/2"):
+            assert (await call("GET", f"{prefix}/hello")).body == b"hello"
+            assert (await call("POST", f"{prefix}/hello/there")).body == b"hello"
+            assert (await call("GET", f"{prefix}/files/a/b c/é")).body == "{'path': 'a/b c/é'}".encode()
+            assert (await call("DELETE", f"{prefix}/files/")).body == b"{'path': ''}"
+            assert (await call("GET", f"{prefix}/things/1")).body == b"{'thing': '1'}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "by"),
+    [
+        *(
+            ("POST", "/api/hello", "old"),
+            ("GET", "/api/hello/", "old"),
+            ("GET", "/api", "old"),
+            ("GET", "/apix", "old"),
+        ),
+        *(("GET", "/api/2/nothing", "new"), ("PUT", "/api/2/files/a", "new"), ("GET", "/api/2/things/a/b", "new")),
+        *(("GET", "/", "root"), ("GET", "/hello", "root"), ("GET", "", "root"), ("OPTIONS", "*", "root")),
+        *(("GET", "//api/hello", "root"), ("get", "/api/hello", "old"), ("GET", "/API/hello", "root")),
+    ],
+)
+async def test_what_no_list_names_is_refused_by_the_surface_it_would_belong_to(
+    serve: Serve, method: str, path: str, by: str
+) -> None:
+    async with serve(*LISTED) as call:
+        answer = await call(method, path)
+        assert (answer.status, answer.body) == (404, f'"{by}: NoSuchEndpoint"'.encode())
+
+
+async def test_head_asks_for_what_get_would_say(serve: Serve) -> None:
+    """Servers leave out the body of an answer to HEAD themselves."""
+    async with serve(*LISTED) as call:
+        for path in ("/api/hello", "/api/files/a", "/api/nothing"):
+            asked, got = await call("HEAD", path), await call("GET", path)
+            assert (asked.status, asked.headers) == (got.status, got.headers)
+
+
+async def test_requests_from_elsewhere_reach_only_what_is_public(serve: Serve) -> None:
+    async with serve(*LISTED) as call:
+        foreign = [(b"host", b"evil.example")]
+        assert (await call("GET", "/api/open", headers=foreign)).status == 200
+        for method, path in (("GET", "/api/hello"), ("HEAD", "/api/hello"), ("DELETE", "/api/files/a")):
+            assert (await call(method, path, headers=foreign)).status == 403
+        page = [(b"origin", b"https://evil.example")]
+        assert (await call("GET", "/api/hello", headers=page)).status == 200  # which the page cannot read
+        assert (await call("POST", "/api/hello/there", headers=page)).status == 403
+
+
+HERE = ["localhost", "localhost:5000", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:5000"]
+ELSEWHERE = [
+    "example.org",
+    "localhost.example.org",
+    "127.0.0.1.example.org:80",
+    "notlocalhost",
+    "127.0.0.2",
+    "a@localhost",
+]
+ELSEWHERE += ["localhost:5000/", "localhost:", "localhost:x", "localhost example.org", "", "null", "0.0.0.0", "[::2]"]
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_this_machine_has_these_names(host: str) -> None:
+    for headers in ({}, {b"origin": f"http://{host}".encode()}, {b"origin": f"https://{host}".encode()}):
+        assert not is_foreign({b"host": host.encode()} | headers, "POST")
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_everything_else_is_elsewhere(host: str) -> None:
+    assert is_foreign({b"host": host.encode()}, "GET")
+    assert is_foreign({b"host": b"localhost", b"origin": f"http://{host}".encode()}, "POST")
+    assert not is_foreign({b"host": b"localhost", b"origin": f"http://{host}".encode()}, "GET")
+
+
+# Start and stop
+
+
+async def lifespan(app: App) -> list[Any]:
+    """What the application answers to start and stop."""
+    asked = iter(["lifespan.startup", "lifespan.shutdown"])
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": next(asked)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+    return sent
+
+
+async def test_what_it_needs_is_opened_at_the_start_and_closed_at_the_end() -> None:
+    seen = []
+
+    @asynccontextmanager
+    async def open_() -> AsyncIterator[Opened]:
+        seen.append("open")
+        yield None, LISTED  # type: ignore[misc]
+        seen.append("closed")
+
+    assert [message["type"] for message in await lifespan(App(open_))] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+    assert seen == ["open", "closed"]
+
+
+async def test_what_fails_at_the_start_is_told() -> None:
+    @asynccontextmanager
+    async def open_() -> AsyncIterator[Opened]:
+        raise OSError("no database")
+        yield
+
+    app = App(open_)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with pytest.raises(OSError, match="no database"):
+        await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+    assert [message["type"] for message in sent] == ["lifespan.startup.failed"]

@@ -1,0 +1,665 @@
+"""Every endpoint on both databases: what is wrong is refused in the shape of its surface, and writes nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as bounded
+from hypothesis import strategies as st
+from sqlalchemy import select
+from starlette.types import Message
+
+from native_api.core import db, writer
+from native_api.core import tables as t
+from native_api.core.access import NOBODY, Scope
+from native_api.settings import Settings
+from native_api.web import endpoint
+from native_api.web.auth import OpenAccess
+from native_api.web.endpoint import Read, Row, Stream, Surface
+from shim.app import create_app, surfaces
+from tests.asgi import JSON, Answer, Caller
+from tests.shim.test_wire import MALFORMED, QUERIES, VALUES
+
+pytestmark = pytest.mark.anyio
+
+T = TypeVar("T", str, bytes)
+
+TRACKING = "/api/2.0/mlflow"
+PROXY = "/api/2.0/mlflow-artifacts/artifacts"
+
+some = bounded(max_examples=25, deadline=None)
+numbers = itertools.count()
+
+
+# The application, its endpoints, and what is in its database and folder
+
+
+@pytest.fixture(scope="module")
+async def call(settings: Settings) -> AsyncIterator[Caller]:
+    app = create_app(settings)
+    async with app.lifespan():
+        yield Caller(app)
+
+
+class Door(NamedTuple):
+    """One row of one surface, under one of its prefixes."""
+
+    surface: Surface
+    prefix: str
+    row: Row
+
+    @property
+    def path(self) -> str:
+        """Its whole path, with something in the place of parameters."""
+        return self.prefix + self.row.path.replace("{run_id}", "f" * 32).replace("{path:path}", "a.txt")
+
+    def __repr__(self) -> str:
+        return f"{self.row.method} {self.path}"
+
+
+@pytest.fixture(scope="module")
+def every_door(settings: Settings) -> list[Door]:
+    listed = surfaces(settings, OpenAccess(NOBODY, "default"))
+    return [
+        Door(surface, prefix, row) for surface in listed for prefix in surface.prefixes for row in surface.endpoints
+    ]
+
+
+@pytest.fixture(scope="module")
+def doors(every_door: list[Door]) -> list[Door]:
+    """Those of MLflow's surface that take a message, each under its first prefix."""
+    return [
+        door
+        for door in every_door
+        if not isinstance(door.row, Stream)
+        and door.surface.name != "native"
+        and door.prefix == door.surface.prefixes[0]
+    ]
+
+
+Contents = Callable[[], object]
+
+
+@pytest.fixture(scope="module")
+def contents(settings: Settings) -> Iterator[Contents]:
+    """What the tables and the folder of artifacts hold."""
+    engine = db.create_reader(db.parse_url(settings.database_url), 1)
+
+    def read() -> object:
+        with engine.connect() as conn:
+            rows = {
+                name: conn.execute(select(table).order_by(*table.primary_key)).all()
+                for name, table in t.metadata.tables.items()
+            }
+        files = [path for path in settings.artifacts_destination.rglob("*") if path.is_file()]
+        return rows, sorted((path, path.stat().st_size) for path in files)
+
+    yield read
+    engine.dispose()
+
+
+class Target(NamedTuple):
+    """An experiment and a run in it, each with a tag `k`."""
+
+    experiment: str
+    run: str
+
+
+async def make_target(call: Caller) -> Target:
+    async def made(path: str, fields: dict[str, Any]) -> Any:
+        return (await call("POST", TRACKING + path, json.dumps(fields).encode())).json
+
+    tags = [{"key": "k", "value": "v"}]
+    experiment = await made("/experiments/create", {"name": f"door {next(numbers)}", "tags": tags})
+    run = await made("/runs/create", {**experiment, "tags": tags})
+    return Target(experiment["experiment_id"], run["run"]["info"]["run_id"])
+
+
+def valid(target: Target) -> dict[str, dict[str, Any]]:
+    """A good request to every endpoint that takes a message, with nearly every field."""
+    run, experiment = {"run_id": target.run}, {"experiment_id": target.experiment}
+    tag = {"key": "t", "value": "v"}
+    point = {"key": "m", "value": 0.5, "timestamp": 7, "step": 3}
+    dataset = {"name": "n", "digest": "d", "source_type": "t", "source": "s", "schema": "{}", "profile": "{}"}
+    model = {"artifact_path": "m", "flavors": {}, "utc_time_created": "now", "run_id": target.run}
+    return {
+        "/experiments/create": {"name": f"made {next(numbers)}", "artifact_location": "s3://b/p", "tags": [tag]},
+        "/experiments/search": {"max_results": 5, "filter": "name LIKE 'd%'", "order_by": ["name"], "view_type": "ALL"},
+        "/experiments/get": experiment,
+        "/experiments/get-by-name": {"experiment_name": "Default"},
+        "/experiments/delete": experiment,
+        "/experiments/restore": experiment,
+        "/experiments/update": experiment | {"new_name": f"renamed {next(numbers)}"},
+        "/experiments/set-experiment-tag": experiment | tag,
+        "/experiments/delete-experiment-tag": experiment | {"key": "k"},
+        "/experiments/search-datasets": {"experiment_ids": [target.experiment]},
+        "/runs/create": experiment | {"user_id": "u", "run_name": "n", "start_time": 5, "tags": [tag]},
+        "/runs/update": run | {"status": "FINISHED", "end_time": 9, "run_name": "new"},
+        "/runs/delete": run,
+        "/runs/restore": run,
+        "/runs/log-metric": run | point,
+        "/runs/log-parameter": run | {"key": "p", "value": "v"},
+        "/runs/set-tag": run | tag,
+        "/runs/delete-tag": run | {"key": "k"},
+        "/runs/get": run,
+        "/runs/search": {
+            **{"experiment_ids": [target.experiment], "filter": "metrics.m > 0", "order_by": ["metrics.m DESC"]},
+            **{"max_results": 5, "run_view_type": "ALL"},
+        },
+        "/runs/log-batch": run | {"metrics": [point], "params": [{"key": "q", "value": "v"}], "tags": [tag]},
+        "/runs/log-model": run | {"model_json": json.dumps(model)},
+        "/runs/log-inputs": run | {"datasets": [{"dataset": dataset, "tags": [tag]}], "models": [{"model_id": "m-1"}]},
+        "/runs/outputs": run | {"models": [{"model_id": "m-1", "step": 1}]},
+        "/metrics/get-history": run | {"metric_key": "m", "max_results": 5},
+        "/metrics/get-history-bulk": {"run_id": [target.run], "metric_key": "m", "max_results": 5},
+        "/metrics/get-history-bulk-interval": {
+            **{"run_ids": [target.run], "metric_key": "m"},
+            **{"start_step": 0, "end_step": 9, "max_results": 5},
+        },
+        "/artifacts": {"path": f"{target.experiment}/{target.run}/artifacts"},
+        "/artifacts/list": run | {"path": "a/b"},
+        "/logged-models/search": {"experiment_ids": [target.experiment]},
+        "/server-info": {},
+    }
+
+
+# The lists
+
+
+def test_no_two_rows_have_the_same_method_and_path(every_door: list[Door]) -> None:
+    named = [(door.row.method, door.prefix + door.row.path) for door in every_door]
+    assert len(set(named)) == len(named)
+
+
+def test_only_what_the_server_says_of_itself_needs_no_caller(every_door: list[Door]) -> None:
+    public = {(door.row.method, door.row.path) for door in every_door if door.row.needs is Scope.PUBLIC}
+    assert public == {("GET", path) for path in ("/", "/health", "/ready", "/version", "/server-info")}
+
+
+def test_whatever_changes_something_needs_the_scope_to_write(every_door: list[Door]) -> None:
+    for door in every_door:
+        changes = door.row.method != "GET" if isinstance(door.row, Stream) else not isinstance(door.row, Read)
+        assert (door.row.needs >= Scope.WRITE) is changes, door
+
+
+# What a refusal looks like
+
+LEAK = re.compile(rb"Traceback|SELECT |INSERT |UPDATE |psycopg|sqlite|sqlalchemy|pydantic|site-packages|\.py\b|/tmp/")
+
+
+def check(answer: Answer, door: Door, *statuses: int) -> None:
+    """One of the statuses; without any, all but those of failures. And a refusal is in the shape of its surface."""
+    assert answer.status in statuses or (not statuses and 200 <= answer.status < 500), (door.path, answer)
+    assert answer.headers[b"x-content-type-options"] == b"nosniff"
+    if answer.status < 300:
+        return
+    assert not LEAK.search(answer.body), answer.body
+    assert answer.headers[b"content-type"] == b"application/json"
+    told = answer.json
+    assert told.keys() == {"error_code", "message"}
+    assert re.fullmatch("[A-Z_]+", told["error_code"])
+    assert told["message"]
+
+
+# One wrong thing at a time
+
+Schema = dict[str, Any]
+
+LENIENT = {"status", "run_view_type", "view_type"}
+"""Enums, whose unknown values count as absent."""
+
+
+def spoiled(schema: Schema, good: Any, named: dict[str, Schema]) -> Iterator[Any]:
+    """Values like the good one, but for one thing that the schema does not allow."""
+    kinds = {kind["type"]: kind for kind in _kinds(schema, named)}
+    if kind := kinds.get("object"):
+        yield from (5, True, "text", [])
+        required = kind.get("required", ())
+        for name, inner in kind.get("properties", {}).items():
+            others = {other: value for other, value in good.items() if other != name}
+            if name in required:
+                yield from (others, others | {name: None})
+            if name not in LENIENT:
+                yield from (others | {name: bad} for bad in spoiled(inner, good.get(name), named))
+    elif kind := kinds.get("array"):
+        yield from (5, True, "text", {}, [None])
+        yield from ([*good, bad] for bad in spoiled(kind["items"], good[0], named))
+        if "maxItems" in kind:
+            yield good * (kind["maxItems"] // len(good) + 1)
+        if "minItems" in kind:
+            yield []
+    elif kind := kinds.get("integer"):
+        yield from ("text", "", "1.5", 1.5, "a\0", [], [1], {}, float("nan"), float("inf"), 10**400)
+        yield from (f"{kind['minimum'] - 1}", kind["minimum"] - 1, kind["maximum"] + 1, f"{kind['maximum'] + 1}")
+    elif "number" in kinds:
+        yield from ("text", "", "1,5", [], [1], {})
+    elif kind := kinds.get("string"):
+        yield from (5, 1.5, True, [], ["text"], {}, "a\0b")
+        if "maxLength" in kind:
+            yield "x" * (kind["maxLength"] + 1)
+        if "minLength" in kind:
+            yield ""
+
+
+def _kinds(schema: Schema, named: dict[str, Schema]) -> Iterator[Schema]:
+    if "$ref" in schema:
+        yield from _kinds(named[schema["$ref"].rpartition("/")[2]], named)
+    elif "anyOf" in schema:
+        bounds = {"minimum": schema["ge"], "maximum": schema.get("le", 2**31 - 1)} if "ge" in schema else {}
+        for option in schema["anyOf"]:
+            yield from (kind | bounds for kind in _kinds(option, named))
+    else:
+        yield schema
+
+
+BEFORE = {"/experiments/restore": "/experiments/delete", "/runs/restore": "/runs/delete"}
+
+
+async def test_a_request_with_one_wrong_thing_is_refused_and_writes_nothing(
+    call: Caller, doors: list[Door], contents: Contents, subtests: pytest.Subtests
+) -> None:
+    for door in doors:
+        with subtests.test(door=door):
+            assert not isinstance(door.row, Stream)
+            target = await make_target(call)
+            good = valid(target)[door.row.path]
+            if door.row.path in BEFORE:
+                await call("POST", TRACKING + BEFORE[door.row.path], json.dumps(good).encode())
+            schema = door.row.message.model_json_schema()
+            before = contents()
+            for bad in spoiled(schema, good, schema.get("$defs", {})):
+                answer = await call(door.row.method, door.path, json.dumps(bad).encode())
+                check(answer, door, 400)
+                assert answer.json["error_code"] == "INVALID_PARAMETER_VALUE", (bad, answer)
+            assert contents() == before
+            answer = await call(door.row.method, door.path, json.dumps(good).encode())
+            check(answer, door, 200)  # it was the one thing that was wrong
+
+
+async def test_what_is_no_json_object_is_refused(
+    call: Caller, doors: list[Door], contents: Contents, subtests: pytest.Subtests
+) -> None:
+    before = contents()
+    for door in doors:
+        with subtests.test(door=door):
+            for body in MALFORMED:
+                check(await call(door.row.method, door.path, body), door, 400)
+    assert contents() == before
+
+
+async def test_a_post_that_does_not_say_it_sends_json_is_refused(
+    call: Caller, doors: list[Door], contents: Contents
+) -> None:
+    body = b'{"experiment_ids": ["0"], "max_results": 1}'
+    before = contents()
+    for door in doors:
+        for kind in ([], [(b"content-type", b"text/plain")], [(b"content-type", b"multipart/form-data; boundary=x")]):
+            if door.row.method == "POST":
+                check(await call("POST", door.path, body, headers=kind), door, 400)
+    assert contents() == before
+
+
+async def test_an_unknown_run_or_experiment_is_not_there(
+    call: Caller, doors: list[Door], contents: Contents, subtests: pytest.Subtests
+) -> None:
+    """Searches and histories of what is not there are empty."""
+    before = contents()
+    for door in doors:
+        good = valid(Target("987654321", "f" * 32))[door.row.path]
+        if good.keys() & {"run_id", "run_ids", "experiment_id", "experiment_ids"}:
+            with subtests.test(door=door):
+                answer = await call(door.row.method, door.path, json.dumps(good).encode())
+                if re.search("search|history", door.row.path):
+                    assert answer.status == 200
+                    assert answer.json in ({}, {"metrics": []})
+                else:
+                    check(answer, door, 404)
+                    assert answer.json["error_code"] == "RESOURCE_DOES_NOT_EXIST"
+    assert contents() == before
+
+
+# Anything at all
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
+    """An endpoint, and fields of its good request with anything in their place."""
+    path, good = draw(st.sampled_from(list(valid(Target("0", "f" * 32)).items())))
+    names = st.sampled_from([*good, "page_token", "runUuid"])
+    return path, draw(st.dictionaries(names, VALUES, max_size=2))
+
+
+CUTS = st.tuples(st.integers(0, 999), st.integers(0, 999))
+
+
+def cut(text: T, places: tuple[int, int], between: T) -> T:
+    """The text with something else between two places, given in thousandths of its length."""
+    start, end = sorted(place * len(text) // 1000 for place in places)
+    return text[:start] + between + text[end:]
+
+
+@given(st.lists(changes(), min_size=1, max_size=6))
+@some
+async def test_whatever_is_sent_is_answered(
+    call: Caller, doors: list[Door], contents: Contents, sent: list[tuple[str, dict[str, Any]]]
+) -> None:
+    """Good requests with some fields replaced by anything, one after another: those refused change nothing."""
+    target = await make_target(call)
+    before = contents()
+    for path, changed in sent:
+        door = next(door for door in doors if door.row.path == path)
+        answer = await call(door.row.method, door.path, json.dumps(valid(target)[path] | changed).encode())
+        check(answer, door)
+        after = contents()
+        assert answer.status == 200 or after == before
+        before = after
+
+
+@given(st.integers(0, 999), CUTS, st.binary(max_size=5))
+@some
+async def test_whatever_happened_to_a_body_on_its_way_it_is_answered(
+    call: Caller, doors: list[Door], contents: Contents, number: int, places: tuple[int, int], between: bytes
+) -> None:
+    door = doors[number % len(doors)]
+    body = json.dumps(valid(await make_target(call))[door.row.path]).encode()
+    before = contents()
+    answer = await call(door.row.method, door.path, cut(body, places, between))
+    check(answer, door)
+    assert answer.status == 200 or contents() == before
+
+
+@given(st.lists(QUERIES, min_size=1, max_size=3))
+@some
+async def test_whatever_the_query_is_it_is_answered(
+    call: Caller, every_door: list[Door], contents: Contents, queries: list[bytes]
+) -> None:
+    before = contents()
+    for door in every_door:
+        for query in queries:
+            if door.row.method == "GET" and door.prefix == door.surface.prefixes[0]:
+                check(await call("GET", door.path, query=query), door)
+    assert contents() == before
+
+
+KEYS = [
+    *("metrics.m", "metrics.`val/m`", "params.p", 'tags."k"', "status", "start_time", "run_id", "run_name"),
+    *("dataset.name", "attributes.end_time", "tags.`mlflow.note.content`"),
+    *("name", "experiment_id", "creation_time", "last_update_time"),
+]
+WORDS = [
+    *("=<>(),%_'\"`\\;\0é"),
+    *("!=", ">=", "LIKE", "ILIKE", "IN", "NOT", "AND", "OR", "IS", "NULL", "IS NOT NULL", "DESC", "--", "/*"),
+    *("0", "1.5", "-1e308", "1e999", "9" * 25, "NaN", "'v'", "'%v_'", "''", "'RUNNING'", "('a', 'b')", "(1,2)"),
+]
+COMPARISONS = st.tuples(st.sampled_from(KEYS), st.sampled_from(["=", "!=", ">", "<=", "LIKE", "ILIKE", "IN"]))
+GRAMMAR = st.lists(
+    st.sampled_from([*KEYS, *WORDS])
+    | st.tuples(COMPARISONS, st.sampled_from(WORDS)).map(lambda parts: " ".join([*parts[0], parts[1]])),
+    max_size=6,
+).map(" ".join)
+
+
+@given(st.sampled_from(["/runs/search", "/experiments/search"]), GRAMMAR, st.lists(GRAMMAR, max_size=2))
+@some
+async def test_whatever_a_filter_and_an_order_say_they_are_answered(
+    call: Caller, doors: list[Door], path: str, text: str, order: list[str]
+) -> None:
+    door = next(door for door in doors if door.row.path == path)
+    body = {"experiment_ids": ["0"], "max_results": 2, "filter": text, "order_by": order}
+    check(await call("POST", TRACKING + path, json.dumps(body).encode()), door, 200, 400)
+
+
+# Page tokens
+
+
+Pages = dict[str, tuple[dict[str, Any], str]]
+
+
+@pytest.fixture(scope="module")
+async def pages(call: Caller) -> Pages:
+    """A request to every list that has pages, and the token of its second page."""
+    target = await make_target(call)
+    for step in range(3):
+        point = {"run_id": target.run, "key": "m", "value": step, "timestamp": step}
+        await call("POST", TRACKING + "/runs/log-metric", json.dumps(point).encode())
+        await call("POST", TRACKING + "/runs/create", json.dumps({"experiment_id": target.experiment}).encode())
+    lists: dict[str, dict[str, Any]] = {
+        "/runs/search": {"experiment_ids": [target.experiment], "order_by": ["metrics.m", "tags.k", "status"]},
+        "/experiments/search": {"order_by": ["name"]},
+        "/metrics/get-history": {"run_id": target.run, "metric_key": "m"},
+    }
+    found = {}
+    for path, fields in lists.items():
+        request = fields | {"max_results": 1}
+        method = "GET" if "history" in path else "POST"
+        found[path] = (
+            request,
+            (await call(method, TRACKING + path, json.dumps(request).encode())).json["next_page_token"],
+        )
+    return found
+
+
+@given(st.lists(st.tuples(CUTS, st.text(st.sampled_from("ABab01-_=+/%\0é"), max_size=4)), min_size=1, max_size=5))
+@some
+async def test_a_token_that_was_tampered_with_is_refused_or_shows_a_page(
+    call: Caller, doors: list[Door], pages: Pages, cuts: list[tuple[tuple[int, int], str]]
+) -> None:
+    for path, (request, token) in pages.items():
+        door = next(door for door in doors if door.row.path == path)
+        for places, between in cuts:
+            body = request | {"page_token": cut(token, places, between)}
+            check(await call(door.row.method, door.path, json.dumps(body).encode()), door, 200, 400)
+
+
+async def test_a_token_of_one_list_is_refused_by_another(call: Caller, doors: list[Door], pages: Pages) -> None:
+    for path, (request, own) in pages.items():
+        door = next(door for door in doors if door.row.path == path)
+        for token in {token for _, token in pages.values()} - {own} | {"x", "AAAA", "e30=", own[:-4]}:
+            body = json.dumps(request | {"page_token": token}).encode()
+            check(await call(door.row.method, door.path, body), door, 400)
+
+
+# Size
+
+
+async def test_a_body_that_is_announced_as_too_large_is_refused_unread(
+    call: Caller, doors: list[Door], contents: Contents
+) -> None:
+    before = contents()
+    for door in doors:
+        for length in (b"%d" % (endpoint.MAX_BODY + 1), b"9" * 30, b"9" * 5000, b"-1", b"x", b""):
+            answer = await call(door.row.method, door.path, b"{}", headers=[JSON, (b"content-length", length)])
+            check(answer, door, 413)
+    assert contents() == before
+
+
+async def test_a_body_without_a_length_is_read_to_its_end_or_to_the_limit(
+    call: Caller, doors: list[Door], contents: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "MAX_BODY", 10_000)
+    for door in doors:
+        target = await make_target(call)
+        good = json.dumps(valid(target)[door.row.path]).encode()
+        if door.row.path in BEFORE:
+            await call("POST", TRACKING + BEFORE[door.row.path], good)
+        before = contents()
+        for parts in ([good, b" " * 10_000], [b" " * 10_001], [b" " * 100] * 101):
+            check(await call(door.row.method, door.path, parts), door, 413)
+        assert contents() == before
+        check(await call(door.row.method, door.path, [good[:5], b"", good[5:], b" " * 5000]), door, 200)
+
+
+async def test_a_body_that_breaks_off_does_nothing(call: Caller, doors: list[Door], contents: Contents) -> None:
+    """Least of all what an empty one asks for: a run in the experiment Default."""
+    before = contents()
+    for door in doors:
+        for parts in ([], [b""], [b" "]):
+            arriving: list[Message] = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+            arriving.append({"type": "http.disconnect"})
+            check(await call.send(door.row.method, door.path, arriving), door, 400)
+    assert contents() == before
+
+
+async def test_when_there_is_too_much_to_do_the_caller_is_told_when_to_come_again(
+    call: Caller, doors: list[Door], contents: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "MAX_READS_WAITING", 0)
+    monkeypatch.setattr(writer, "MAX_WAITING", 0)
+    before = contents()
+    for door in doors:
+        body = json.dumps(valid(Target("0", "f" * 32))[door.row.path]).encode()
+        answer = await call(door.row.method, door.path, body)
+        check(answer, door, 429)
+        assert (answer.json["error_code"], answer.headers[b"retry-after"]) == ("RESOURCE_EXHAUSTED", b"1")
+    assert contents() == before
+
+
+# Who asks, and from where
+
+
+async def test_what_no_list_names_is_an_unknown_endpoint(
+    call: Caller, every_door: list[Door], contents: Contents
+) -> None:
+    """Other methods too, and in JSON: clients go back to older endpoints only at this code."""
+    known = {(door.row.method, door.path) for door in every_door}
+    before = contents()
+    for door in every_door:
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "NONSENSE"):
+            others = [] if "{" in door.row.path else [door.path + "x", door.path.upper(), "/" + door.path]
+            for path in (door.path, *others):
+                if (method, path) not in known:
+                    answer = await call(method, path)
+                    check(answer, door, 404)
+                    assert answer.json["error_code"] == "ENDPOINT_NOT_FOUND"
+    assert contents() == before
+
+
+@given(st.text(max_size=20), st.sampled_from(["", "/", "/api", TRACKING, TRACKING + "/runs", PROXY + "x", "/api/2.0"]))
+@some
+async def test_any_other_path_is_an_unknown_endpoint(call: Caller, rest: str, start: str) -> None:
+    answer = await call("POST", start + rest)
+    assert answer.status == 404
+    assert answer.json["error_code"] == "ENDPOINT_NOT_FOUND"
+
+
+async def test_a_request_to_a_foreign_host_is_refused(call: Caller, every_door: list[Door], contents: Contents) -> None:
+    """A browser's, led here by a name that somebody points at this machine."""
+    before = contents()
+    for door in every_door:
+        for host in (
+            b"evil.example",
+            b"localhost.evil.example",
+            b"127.0.0.1.evil.example:5000",
+            b"evil@localhost",
+            b"",
+        ):
+            answer = await call(door.row.method, door.path, headers=[(b"host", host), JSON])
+            if door.row.needs is Scope.PUBLIC:
+                check(answer, door, 200)
+            else:
+                check(answer, door, 403)
+    assert contents() == before
+
+
+async def test_a_write_from_a_page_of_another_site_is_refused(
+    call: Caller, every_door: list[Door], contents: Contents
+) -> None:
+    before = contents()
+    for door in every_door:
+        for origin in (b"https://evil.example", b"null", b"http://localhost.evil.example", b"file://"):
+            if door.row.method != "GET":
+                check(await call(door.row.method, door.path, headers=[(b"origin", origin), JSON]), door, 403)
+    assert contents() == before
+
+
+async def test_credentials_that_are_presented_count_and_none_are_known(
+    call: Caller, every_door: list[Door], contents: Contents
+) -> None:
+    before = contents()
+    for door in every_door:
+        for value in (b"Basic YTpi", b"Bearer x", b""):
+            answer = await call(door.row.method, door.path, headers=[(b"authorization", value), JSON])
+            check(answer, door, 200 if door.row.needs is Scope.PUBLIC else 401)
+    assert contents() == before
+
+
+async def test_an_unknown_workspace_is_not_there(call: Caller, every_door: list[Door], contents: Contents) -> None:
+    before = contents()
+    for door in every_door:
+        for name in (b"other", b"default2", b"\xff\xfe", b"d" * 5000):
+            answer = await call(door.row.method, door.path, headers=[(b"x-mlflow-workspace", name), JSON])
+            check(answer, door, 200 if door.row.needs is Scope.PUBLIC else 404)
+    assert contents() == before
+    for name in (b"default", b" ", b""):
+        headers = [(b"x-mlflow-workspace", name)]
+        assert (await call("GET", TRACKING + "/experiments/get", b"", b"experiment_id=0", headers)).status == 200
+
+
+async def test_every_prefix_of_a_surface_gives_the_same(call: Caller, every_door: list[Door]) -> None:
+    for door in every_door:
+        first = door._replace(prefix=door.surface.prefixes[0])
+        if door.prefix != first.prefix and door.row.method == "GET":
+            query = b"run_id=" + b"e" * 32 + b"&experiment_id=0&metric_key=m&path=a&run_ids=a&max_results=1"
+            answers = [await call("GET", path, query=query) for path in (door.path, first.path)]
+            assert answers[0] == answers[1]
+
+
+# Files
+
+BAD_KEYS = [
+    *("..", "../a", "a/../b", "a/..", "/etc/passwd", "C:/a", "a\\b", "a\0b", "a#b", "x" * 300, "x/" * 2000),
+    *("%2e%2e/a", "%252e%252e/a", "..%2fa", "a/%00", "%5c"),
+]
+
+
+async def test_a_key_that_is_not_safe_is_refused_and_nothing_is_stored(
+    call: Caller, every_door: list[Door], contents: Contents
+) -> None:
+    run = (await make_target(call)).run
+    before = contents()
+    for door in every_door:
+        for key in BAD_KEYS:
+            if "{path" in door.row.path:
+                check(await call(door.row.method, f"{door.prefix}/artifacts/{key}", b"bytes"), door, 400, 404)
+            elif door.row.path in ("/artifacts", "/artifacts/list", "/get-artifact"):
+                query = f"run_id={run}&path={quote(key)}".encode()
+                check(await call(door.row.method, door.path, query=query), door, 400, 404)
+    assert contents() == before
+
+
+async def test_the_files_of_an_unknown_run_are_not_there(
+    call: Caller, every_door: list[Door], contents: Contents
+) -> None:
+    before = contents()
+    for door in every_door:
+        if door.row.path in ("/artifacts/list", "/get-artifact"):
+            check(await call("GET", door.path, query=b"path=a&run_id=" + b"f" * 32), door, 404)
+            for query in (b"", b"path=a", b"path=a&run_id=", b"path=a&run_id=%00", b"run_id=a&path=%ff"):
+                check(await call("GET", door.path, query=query), door, 400)
+    assert contents() == before
+
+
+NAMES = st.sampled_from([".", "..", "", "a", "a.txt", "é", "%41", "a b", "f" * 32, "artifacts"]) | st.text(max_size=5)
+
+
+@given(st.booleans(), st.lists(NAMES, min_size=1, max_size=4).map("/".join))
+@some
+async def test_whatever_the_key_of_a_file_is_it_is_answered(
+    call: Caller, every_door: list[Door], contents: Contents, in_run: bool, key: str
+) -> None:
+    target = await make_target(call)
+    root = f"{target.experiment}/{target.run}/artifacts/" if in_run else ""
+    before = contents()
+    answers = []
+    for method in ("PUT", "GET", "DELETE"):
+        door = next(door for door in every_door if door.row.method == method and "{path" in door.row.path)
+        answers.append(await call(method, f"{PROXY}/{root}{key}", b"bytes"))
+        check(answers[-1], door)
+    assert any(answer.status == 200 for answer in answers) or contents() == before
