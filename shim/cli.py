@@ -120,10 +120,13 @@ def serve(settings: Settings) -> int:
         access_log=False,
         log_level="warning",
         lifespan="on",
+        ws="none",
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=30,
+        timeout_worker_healthcheck=60,  # a busy machine is no reason to kill a worker
     )
     _announce(settings, port)
     # uvicorn finishes what it accepted, then raises the signal that stopped it once more: that is no failure.

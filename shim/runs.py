@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,7 +12,7 @@ from native_api.core import listings, runs
 from native_api.core.access import Actor
 from native_api.core.datasets import NewInput
 from native_api.core.errors import Invalid
-from native_api.core.metrics import Name, Point, Points
+from native_api.core.metrics import Point, Points
 from native_api.core.runs import LogEntry
 from native_api.core.search import View
 from shim import documents, reserved_tags, run_names
@@ -112,7 +111,8 @@ def search(conn: Connection, actor: Actor, msg: m.SearchRuns) -> bytes:
 
 def log_metric(actor: Actor, msg: m.LogMetric) -> LogEntry:
     m.check_key(msg.key, "key")
-    return LogEntry(actor, msg.run_id, points={split(msg.key): [_point(msg.value, msg.timestamp, msg.step)]})
+    metric: m.Metric = {"key": msg.key, "value": msg.value, "timestamp": msg.timestamp, "step": msg.step}
+    return LogEntry(actor, msg.run_id, _points([metric]))
 
 
 def log_parameter(actor: Actor, msg: m.LogParam) -> LogEntry:
@@ -126,13 +126,19 @@ def set_tag(actor: Actor, msg: m.SetTag) -> LogEntry:
 
 
 def log_batch(actor: Actor, msg: m.LogBatch) -> LogEntry:
-    points: dict[Name, list[Point]] = {}
-    for item in msg.metrics or ():
-        point = _point(item["value"], item["timestamp"], item.get("step"))
-        points.setdefault(split(item["key"]), []).append(point)
     params = {param["key"]: (param.get("value") or "")[:PARAM_LENGTH] for param in msg.params or ()}
     tags = {tag["key"]: tag.get("value") or "" for tag in msg.tags or ()}
-    return _with_tags(actor, msg.run_id, tags, points, params)
+    return _with_tags(actor, msg.run_id, tags, _points(msg.metrics or ()), params)
+
+
+def _points(metrics: Sequence[m.Metric]) -> Points:
+    points: dict[str, list[Point]] = {}
+    for metric in metrics:
+        step, timestamp, value = metric.get("step") or 0, metric["timestamp"], metric["value"]
+        # Adding 0.0 makes -0.0 the plain 0.0 that SQLite would make it. A NaN is unlike itself.
+        point = Point(step, timestamp, value + 0.0) if value == value else Point(step, timestamp, 0.0, 1)
+        points.setdefault(metric["key"], []).append(point)
+    return {split(key): some for key, some in points.items()}
 
 
 def _with_tags(
@@ -146,12 +152,6 @@ def _with_tags(
     if not changes.get("run_name"):
         changes.pop("run_name", None)  # a run keeps its name rather than have none, as in MLflow
     return LogEntry(actor, run_id, points or {}, params or {}, plain, changes)
-
-
-def _point(value: float, timestamp: int, step: int | None) -> Point:
-    if math.isnan(value):
-        return Point(step or 0, timestamp, 0.0, 1)
-    return Point(step or 0, timestamp, value + 0.0)  # which makes -0.0 the plain 0.0 that SQLite would make it
 
 
 def _cut(tags: Mapping[str, str]) -> dict[str, str]:

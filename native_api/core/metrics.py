@@ -133,7 +133,7 @@ def append(conn: Connection, logged: Sequence[tuple[int, int, Points]]) -> None:
     metrics = sorted(histories)
     for metric in metrics:
         # One metric's points mostly come in order, which makes this far cheaper than sorting the rows.
-        history = list(dict.fromkeys(sorted(histories[metric])))
+        history = sorted(histories[metric])
         rows += [metric + point for point in history]
         latest.append(_summary(metric, experiments[metric[0]], history))
     added = _add_points(conn, rows)
@@ -149,9 +149,11 @@ Metric = tuple[int, int, int]
 def _summary(metric: Metric, experiment: int, history: Sequence[Point]) -> tuple[Any, ...]:
     """The row of `run_metric_latest` for points of one metric, which come in order."""
     first, last = history[0], history[-1]
-    if finals := [point for point in history if point.is_final]:
-        last = finals[-1]
-    numbers = [point.value for point in history if not point.is_nan]
+    _, _, numbers, nans, finals = zip(*history, strict=True)
+    if any(finals):
+        last = [point for point in history if point.is_final][-1]
+    if any(nans):
+        numbers = tuple(point.value for point in history if not point.is_nan)
     return (
         *(*metric, experiment, last.is_final, last.step, last.recorded_at, last.value, last.is_nan, len(history)),
         *((min(numbers), max(numbers)) if numbers else (None, None)),
