@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import STDOUT, Popen, TimeoutExpired
-from urllib.error import URLError
 from urllib.request import urlopen
 
 START_SECONDS = 90
@@ -70,6 +69,6 @@ def wait_until_healthy(uri: str, process: Popen[bytes], log: Path) -> None:
         try:
             urlopen(f"{uri}/health", timeout=5).close()
             return
-        except (URLError, ConnectionError):
+        except OSError:
             time.sleep(0.05)
     raise RuntimeError(f"{process.args!r} does not answer:\n{log.read_text(errors='replace')[-4000:]}")

