@@ -156,11 +156,14 @@ def run_after_commit(conn: Connection) -> None:
 # Statements
 
 
-SQLITE_BLOCKS = (256, 16, 1)
-"""How many rows go into one statement of SQLite, the most that there are first.
+SQLITE_VARIABLES = 32_000
+"""How many values one statement of SQLite may bind (32,766 as it is usually built)."""
 
-An executemany gives the interpreter's lock away at every row and has to wait for it again: with blocks SQLite takes 1.8
-times the rows in a second, and twice as many while other threads are at work.
+SQLITE_BLOCKS = (256, 16, 1)
+"""How many rows go into one statement of SQLite when there are not enough to bind that many values.
+
+An executemany gives the interpreter's lock away at every row and has to wait for it again: in blocks of 256 SQLite
+takes 1.8 times the rows in a second, twice as many while other threads are at work; in the largest blocks 1.25 times that.
 """
 
 
@@ -185,7 +188,7 @@ class BulkInsert:
             arrays = tuple(list(column) for column in zip(*rows, strict=True))
             return conn.exec_driver_sql(self._text(0), arrays).rowcount
         start = changed = 0
-        for size in SQLITE_BLOCKS:
+        for size in (SQLITE_VARIABLES // len(self.columns), *SQLITE_BLOCKS):
             while len(rows) - start >= size:
                 values = tuple(chain.from_iterable(rows[start : start + size]))
                 changed += conn.exec_driver_sql(self._text(size), values).rowcount

@@ -89,6 +89,13 @@ def test_a_history_is_read_in_pages_by_time(conn: Connection) -> None:
     assert paged == whole == sorted(whole)
 
 
+def test_as_many_points_as_fill_several_blocks_are_all_stored(conn: Connection) -> None:
+    many = {Name(MetricScope.NONE, f"m{n}"): [Point(step, step, 0.5) for step in range(3)] for n in range(3001)}
+    metrics.append(conn, [(RUN, EXPERIMENT, many)])
+    assert sum(conn.scalars(select(latest["count"]))) == 9003
+    assert len(conn.execute(select(t.run_metric_values.c.step)).all()) == 9003
+
+
 def test_an_unknown_key_has_no_history(conn: Connection) -> None:
     assert metrics.history(conn, RUN, Name(MetricScope.NONE, "never logged")) == []
     assert metrics.sample(conn, RUN, Name(MetricScope.NONE, "never logged"), None, 10) == []
