@@ -163,7 +163,8 @@ SQLITE_BLOCKS = (256, 16, 1)
 """How many rows go into one statement of SQLite when there are not enough to bind that many values.
 
 An executemany gives the interpreter's lock away at every row and has to wait for it again: in blocks of 256 SQLite
-takes 1.8 times the rows in a second, twice as many while other threads are at work; in the largest blocks 1.25 times that.
+takes 1.8 times the rows in a second, twice as many while other threads are at work; in the largest blocks it takes 1.25
+times as many as in those.
 """
 
 
