@@ -37,7 +37,8 @@ def main() -> None:
         databases(options.database, Path(name)) as db,
     ):
         facts = about(db)
-        results, versions = measure(products, db, Path(name), options.rounds, options.minutes)
+        runs = sample.runs(0 if options.writes_only else RUNS)
+        results, versions = measure(products, db, Path(name), runs, options.rounds, options.minutes)
     facts |= versions
     print_facts(facts)
     print_table(results, [product.name for product in products])
@@ -50,6 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--rounds", type=int, default=3, help="how often to measure each server (default 3)")
     parser.add_argument("--minutes", type=float, default=5, help="begin no round that would end later (default 5)")
+    parser.add_argument("--writes-only", action="store_true", help="leave the searches and their sample of runs out")
     parser.add_argument("--ours-only", action="store_true", help="leave MLflow's own server out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     return parser.parse_args()
@@ -68,11 +70,15 @@ def databases(kind: str, folder: Path) -> Iterator[Databases]:
 
 
 def measure(
-    products: Sequence[Product], db: Databases, folder: Path, rounds: int, minutes: float
+    products: Sequence[Product],
+    db: Databases,
+    folder: Path,
+    runs: Sequence[sample.Run],
+    rounds: int,
+    minutes: float,
 ) -> tuple[Results, dict[str, str]]:
     """Start each server in turn, alone, on a fresh copy of a database with the sample of runs, and measure it."""
     deadline = time.monotonic() + 60 * minutes
-    runs = sample.runs(RUNS)
     versions = {f"{product.store} version": fill(product, db, folder, runs) for product in one_of_each_store(products)}
     results: Results = defaultdict(lambda: defaultdict(list))
     for turn in range(rounds):
@@ -93,7 +99,8 @@ def measure_once(product: Product, db: Databases, folder: Path, runs: Sequence[s
         db.copy(product.store, "measured")
         try:
             with servers.running(product, db.url("measured"), folder) as port:
-                figures = [*scenarios.searches(port, runs), scenarios.log_metric(port), scenarios.log_batch(port)]
+                searched = scenarios.searches(port, runs) if runs else []
+                figures = [*searched, scenarios.log_metric(port), scenarios.log_batch(port)]
             break
         except ConnectionError as error:
             if not attempts_left:
