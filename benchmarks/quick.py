@@ -124,7 +124,7 @@ def fill(product: Product, db: Databases, folder: Path, runs: Sequence[sample.Ru
     with servers.running(product, db.url(product.store), folder) as port:
         if product.store == "ours":
             sample.log(port, runs)
-        else:
+        elif runs:
             db.insert(product.store, sample.mlflow_rows(runs))
         version = servers.version(port)
     db.settle(product.store)
