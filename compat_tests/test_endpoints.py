@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import mlflow
 import pytest
 from mlflow.protos import databricks_pb2, mlflow_artifacts_pb2, model_registry_pb2, service_pb2
 
@@ -54,4 +55,5 @@ def test_each_is_served_or_listed_as_not_served(tracking_uri: str) -> None:
     names = [re.sub(r"^/api/[23].0/(mlflow(-artifacts)?/)?", "", path) for path in missing]
     listed = not_served()
     assert [name for name in names if not name.startswith(tuple(listed))] == []
-    assert [beginning for beginning in listed if not any(name.startswith(beginning) for name in names)] == []
+    if mlflow.__version__.startswith("3."):  # the list is that of the newest release
+        assert [beginning for beginning in listed if not any(name.startswith(beginning) for name in names)] == []
