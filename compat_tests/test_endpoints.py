@@ -8,10 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import mlflow
-import pytest
 from mlflow.protos import databricks_pb2, mlflow_artifacts_pb2, model_registry_pb2, service_pb2
-
-from compat_tests import targets
 
 LIST = Path(__file__).parent.parent / "shim" / "endpoints.py"
 
@@ -49,7 +46,6 @@ def is_served(uri: str, method: str, path: str) -> bool:
         return bool(json.loads(error.read())["error_code"] != "ENDPOINT_NOT_FOUND")
 
 
-@pytest.mark.skipif(targets.TARGET == "stock", reason="MLflow's own server serves all of them")
 def test_each_is_served_or_listed_as_not_served(tracking_uri: str) -> None:
     missing = [path for method, path in described() if not is_served(tracking_uri, method, path)]
     names = [re.sub(r"^/api/[23].0/(mlflow(-artifacts)?/)?", "", path) for path in missing]
