@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, NotRequired, Required, TypeVar
 
+import msgspec
 from pydantic import (
     AliasChoices,
     AliasGenerator,
@@ -20,6 +21,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     StringConstraints,
     model_validator,
 )
@@ -128,7 +130,21 @@ class Nothing(Message):
     """A request without fields."""
 
 
-class Metric(TypedDict):
+class Metric(msgspec.Struct, gc=False):
+    """One point of a batch, which has a thousand of them."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=250)]
+    value: float
+    timestamp: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    step: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        fields = handler.generate_schema(_MetricFields)
+        return core_schema.no_info_after_validator_function(lambda given: cls(**given), fields)
+
+
+class _MetricFields(TypedDict):
     key: Required[Key]
     value: Required[float]
     timestamp: Required[Time]
@@ -301,22 +317,50 @@ class LogBatch(Message):
     params: Annotated[list[Pair], Field(max_length=100)] | None = None
     tags: Annotated[list[Pair], Field(max_length=100)] | None = None
 
+    @classmethod
+    def read_quickly(cls, body: bytes) -> LogBatch | None:
+        """A batch of metrics alone, spelt the usual way, in half the time; None: let Pydantic judge the body."""
+        try:
+            plain = _plain_batch.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        batch = cls.model_construct(run_id=plain.run_id, metrics=plain.metrics, params=None, tags=None)
+        batch._check_as_a_whole()
+        return batch
+
     @model_validator(mode="after")
     def _as_a_whole(self) -> LogBatch:
+        self._check_as_a_whole()
+        return self
+
+    def _check_as_a_whole(self) -> None:
         parts: Sequence[Sequence[Any]] = (self.metrics or (), self.params or (), self.tags or ())
         if sum(map(len, parts)) > 1000:
             raise Invalid("A batch may hold at most 1000 metrics, params and tags in all")
-        for noun, part in zip(("metrics", "params", "tags"), parts, strict=True):
-            for key in {item["key"] for item in part}:
-                try:
-                    check_key(key, noun)
-                except Invalid:
-                    position = next(number for number, item in enumerate(part) if item["key"] == key)
-                    check_key(key, f"{noun}[{position}].key")
         keys = [param["key"] for param in self.params or ()]
+        _check_keys([metric.key for metric in self.metrics or ()], "metrics")
+        _check_keys(keys, "params")
+        _check_keys([tag["key"] for tag in self.tags or ()], "tags")
         if len(set(keys)) < len(keys):
             raise Invalid(f"Duplicate parameter keys have been submitted: {sorted(keys)}")
-        return self
+
+
+def _check_keys(keys: Sequence[str], noun: str) -> None:
+    for key in set(keys):
+        try:
+            check_key(key, noun)
+        except Invalid:
+            check_key(key, f"{noun}[{keys.index(key)}].key")
+
+
+class _PlainBatch(msgspec.Struct):
+    run_id: Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_\-]*\Z")]
+    metrics: Annotated[list[Metric], msgspec.Meta(max_length=1000)]
+    params: Annotated[list[Any], msgspec.Meta(max_length=0)] | None = None
+    tags: Annotated[list[Any], msgspec.Meta(max_length=0)] | None = None
+
+
+_plain_batch = msgspec.json.Decoder(_PlainBatch)
 
 
 class LogModel(OneRun):

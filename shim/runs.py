@@ -12,7 +12,7 @@ from native_api.core import listings, runs
 from native_api.core.access import Actor
 from native_api.core.datasets import NewInput
 from native_api.core.errors import Invalid
-from native_api.core.metrics import Point, Points
+from native_api.core.metrics import Point, Points, point_of
 from native_api.core.runs import LogEntry
 from native_api.core.search import View
 from shim import documents, reserved_tags, run_names
@@ -111,8 +111,7 @@ def search(conn: Connection, actor: Actor, msg: m.SearchRuns) -> bytes:
 
 def log_metric(actor: Actor, msg: m.LogMetric) -> LogEntry:
     m.check_key(msg.key, "key")
-    metric: m.Metric = {"key": msg.key, "value": msg.value, "timestamp": msg.timestamp, "step": msg.step}
-    return LogEntry(actor, msg.run_id, _points([metric]))
+    return LogEntry(actor, msg.run_id, _points([m.Metric(msg.key, msg.value, msg.timestamp, msg.step)]))
 
 
 def log_parameter(actor: Actor, msg: m.LogParam) -> LogEntry:
@@ -134,10 +133,14 @@ def log_batch(actor: Actor, msg: m.LogBatch) -> LogEntry:
 def _points(metrics: Sequence[m.Metric]) -> Points:
     points: dict[str, list[Point]] = {}
     for metric in metrics:
-        step, timestamp, value = metric.get("step") or 0, metric["timestamp"], metric["value"]
+        key, value = metric.key, metric.value
         # Adding 0.0 makes -0.0 the plain 0.0 that SQLite would make it. A NaN is unlike itself.
-        point = Point(step, timestamp, value + 0.0) if value == value else Point(step, timestamp, 0.0, 1)
-        points.setdefault(metric["key"], []).append(point)
+        number, is_nan = (value + 0.0, 0) if value == value else (0.0, 1)
+        point = point_of((metric.step or 0, metric.timestamp, number, is_nan, 0))
+        if key in points:
+            points[key].append(point)
+        else:
+            points[key] = [point]
     return {split(key): some for key, some in points.items()}
 
 

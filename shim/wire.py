@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from native_api.core.errors import Invalid
 from native_api.web.endpoint import Incoming
 from shim.errors import sentence
+from shim.messages import LogBatch
 
 LARGEST = 1.7976931348623157e308
 """How MLflow's SQL store shows an infinity."""
@@ -36,6 +37,8 @@ def read(kind: type[BaseModel], incoming: Incoming) -> BaseModel:
         if body.startswith(b'"'):
             body = _unwrapped(body)
         _refuse_both_spellings(kind, body)
+        if issubclass(kind, LogBatch) and (quickly := kind.read_quickly(body)):
+            return quickly
         return kind.model_validate_json(body or b"{}")
     except ValidationError as error:
         raise Invalid(sentence(error)) from None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select, tuple_
@@ -39,6 +40,9 @@ class Point(NamedTuple):
     is_nan: int = 0
     is_final: int = 0
 
+
+point_of: Callable[[tuple[int, int, float, int, int]], Point] = partial(tuple.__new__, Point)
+"""A point from its five fields, in less than half of the time that `Point` takes: a batch has a thousand."""
 
 Points = Mapping[Name, Sequence[Point]]
 """What is logged to one run."""

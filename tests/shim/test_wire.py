@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -217,3 +219,49 @@ def test_a_number_is_finite_on_the_wire_and_exact_where_it_can_be(value: float) 
 
 def test_nan_is_written_as_text() -> None:
     assert number(0.0, 1) == "NaN"
+
+
+# The quick way of reading a batch
+
+
+POINTS = st.fixed_dictionaries(
+    {
+        "key": st.sampled_from(["loss", "val/loss", "a" * 250, "a" * 251, "é", "", "a\0", "../a"]) | SCALARS,
+        "value": st.floats() | st.integers() | st.sampled_from(["NaN", "Infinity", "-Infinity", "1e400"]) | SCALARS,
+        "timestamp": st.sampled_from([0, -1, 2**63 - 1, 2**63, "7", 7.0, 7.5]) | SCALARS,
+    },
+    optional={
+        "step": st.sampled_from([0, -(2**63), 2**63, "-3", 3.0]) | SCALARS,
+        "dataset_name": SCALARS,
+    },
+)
+
+
+@given(
+    st.sampled_from(["a" * 32, "a\n", "", "-a", "a" * 257, 5]),
+    st.lists(POINTS, max_size=3) | SCALARS,
+    st.sampled_from([{}, {"params": []}, {"tags": None}, {"tags": [{"key": "k"}]}, {"runId": "b"}]),
+)
+@example("a", [{"key": "k", "value": 1, "timestamp": 1}] * 1001, {})
+def test_a_batch_read_quickly_is_what_the_slow_reading_makes_of_it(run_id: object, metrics: object, more: Any) -> None:
+    body = json.dumps({"run_id": run_id, "metrics": metrics} | more).encode()
+    try:
+        quick = m.LogBatch.read_quickly(body)
+    except Invalid as problem:
+        with pytest.raises(Invalid, match=f"^{re.escape(problem.message)}$"):
+            m.LogBatch.model_validate_json(body)
+        return
+    if quick is not None:
+        slow = m.LogBatch.model_validate_json(body)
+        assert quick.run_id == slow.run_id
+        assert [msgspec.structs.astuple(metric) for metric in quick.metrics or ()] == [
+            msgspec.structs.astuple(metric) for metric in slow.metrics or ()
+        ]
+
+
+def test_a_usual_batch_is_read_quickly_and_one_with_params_or_words_for_numbers_is_not() -> None:
+    point = {"key": "loss", "value": 1, "timestamp": 1, "step": 1}
+    assert m.LogBatch.read_quickly(json.dumps({"run_id": "a", "metrics": [point], "params": []}).encode())
+    for other in ({"metrics": [point | {"value": "NaN"}]}, {"metrics": [], "params": [{"key": "p", "value": "1"}]}):
+        assert m.LogBatch.read_quickly(json.dumps({"run_id": "a"} | other).encode()) is None
+    assert m.LogBatch.read_quickly(b'{"run_id":"a","metrics":[],"x":' + b"[" * 100_000) is None
