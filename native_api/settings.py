@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from native_api.core import db
@@ -25,27 +25,26 @@ class Settings:
     artifact_root: str = "mlflow-artifacts:/"
     artifacts_destination: Path = Path("data/artifacts")
     migrate: bool = False
+    access: str = ""
+    registration: str = "open"
+    secret_key: str = field(default="", repr=False)
+    secret_key_file: str = ""
+    token_minutes: int = 720
+    admin_email: str = ""
+    admin_password: str = field(default="", repr=False)
 
     @classmethod
     def from_env(cls, given: Mapping[str, str | int | bool | None] | None = None) -> Settings:
         """The given options, else the environment's, else the defaults. Invalid for values that cannot be."""
-        chosen: dict[str, str | int | bool] = {}
-        for field in fields(cls):
-            value = (given or {}).get(field.name)
-            if value is None:
-                value = os.environ.get(PREFIX + field.name.upper())
-            if value is not None:
-                chosen[field.name] = value
+        chosen: dict[str, str | int | bool | Path] = {}
         try:
-            settings = cls(
-                host=str(chosen.get("host", cls.host)),
-                port=int(chosen.get("port", cls.port)),
-                workers=int(chosen.get("workers", cls.workers)),
-                database_url=str(chosen.get("database_url", cls.database_url)),
-                artifact_root=str(chosen.get("artifact_root", cls.artifact_root)),
-                artifacts_destination=Path(str(chosen.get("artifacts_destination", cls.artifacts_destination))),
-                migrate=str(chosen.get("migrate", cls.migrate)).lower() in ("1", "true", "yes"),
-            )
+            for setting in fields(cls):
+                value = (given or {}).get(setting.name)
+                if value is None:
+                    value = os.environ.get(PREFIX + setting.name.upper())
+                if value is not None:
+                    chosen[setting.name] = _converted(value, setting.default)
+            settings = cls(**chosen)  # type: ignore[arg-type]
             settings.check()
         except ValueError as error:  # also of a port in the database's URL
             raise Invalid(f"A setting is not a number: {error}") from None
@@ -60,8 +59,42 @@ class Settings:
             raise Invalid("At least one worker is needed")
         if self.workers > 1 and db.is_sqlite(url):
             raise Invalid("An SQLite database has one server process: use PostgreSQL for more than one worker")
-        if self.host not in LOOPBACK:
-            raise Invalid(
-                f"This release has no accounts yet, so it only listens on this machine ({', '.join(LOOPBACK)}), "
-                f"not on {self.host}"
-            )
+        if self.access not in ("", OPEN, REQUIRED):
+            raise Invalid(f"The access mode must be {OPEN} or {REQUIRED}")
+        if self.access == OPEN and self.host not in LOOPBACK:
+            raise Invalid(f"Open access is only for this machine ({', '.join(LOOPBACK)}), not for {self.host}")
+        if self.registration not in ("open", "closed"):
+            raise Invalid("Registration must be open or closed")
+        if not 1 <= self.token_minutes <= 525_600:
+            raise Invalid("Access tokens must be good for between 1 minute and a year")
+        if bool(self.admin_email) != bool(self.admin_password):
+            raise Invalid("An administrator needs both an email and a password")
+
+    @property
+    def key_file(self) -> Path:
+        """Where keys are kept if no setting has them: beside an SQLite database, else in `data`."""
+        if self.secret_key_file:
+            return Path(self.secret_key_file)
+        url = db.parse_url(self.database_url)
+        return (Path(url.database or "").parent if db.is_sqlite(url) else Path("data")) / "secret.key"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether callers without credentials act as the local owner: so by default, on this machine alone."""
+        return self.access == OPEN or (not self.access and self.host in LOOPBACK)
+
+
+OPEN, REQUIRED = "open", "required"
+
+
+def _converted(value: str | int | bool, default: object) -> str | int | bool | Path:
+    """The value as what the default is."""
+    match default:
+        case bool():
+            return str(value).lower() in ("1", "true", "yes")
+        case int():
+            return int(value)
+        case Path():
+            return Path(str(value))
+        case _:
+            return str(value)

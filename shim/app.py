@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from native_api import routes
-from native_api.core import accounts, db, schema
+from native_api.core import access_tokens, accounts, db, schema
 from native_api.core.blobs import Folder
 from native_api.core.writer import Writer
+from native_api.routes.auth import Accounts
+from native_api.routes.endpoints import endpoints as native
 from native_api.settings import Settings
 from native_api.web.asgi import App, Opened
-from native_api.web.auth import OpenAccess
+from native_api.web.auth import Guard
 from native_api.web.endpoint import Door, Surface
 from shim import endpoints
 from shim.errors import refuse
@@ -29,16 +31,19 @@ def create_app(settings: Settings) -> App:
     async def open_() -> AsyncIterator[Opened]:
         url = db.parse_url(settings.database_url)
         kind = url.get_backend_name()
+        keys = access_tokens.load_keys(settings.secret_key, settings.key_file)
         reader, writing = db.create_reader(url, READERS[kind]), db.create_writer(url, WRITERS[kind])
         try:
             schema.check(writing)
             writer = Writer(writing, WRITERS[kind])
             await writer.write(partial(accounts.set_up, artifact_root=settings.artifact_root))
             door = Door(reader, writer, READERS[kind])
-            owner = await door.read(accounts.local_owner)
+            guard = Guard(keys, is_open=settings.is_open)
+            await guard.open(door)
             try:
-                yield door, surfaces(settings, OpenAccess(owner, accounts.DEFAULT))
+                yield Opened(door, surfaces(settings, guard), settings.is_open)
             finally:
+                guard.close()
                 await door.close()
         finally:
             reader.dispose()
@@ -47,14 +52,20 @@ def create_app(settings: Settings) -> App:
     return App(open_)
 
 
-def surfaces(settings: Settings, identify: OpenAccess) -> list[Surface]:
+def surfaces(settings: Settings, guard: Guard) -> list[Surface]:
     """Every API that this server speaks."""
     folder = Folder(settings.artifacts_destination)
+    client, ui = endpoints.TRACKING_3_PREFIX, endpoints.TRACKING_3_UI_PREFIX
     lists = [
         ("tracking", endpoints.TRACKING_PREFIXES, endpoints.tracking(settings.artifact_root, folder)),
-        ("tracking 3.0", endpoints.TRACKING_3_PREFIXES, endpoints.tracking_3()),
+        ("tracking 3.0", (client,), endpoints.tracking_3()),
+        ("tracking 3.0 for the UI", (ui,), endpoints.tracking_3_ui()),
         ("artifact proxy", endpoints.ARTIFACT_PREFIXES, endpoints.proxied_artifacts(folder)),
         ("pages", endpoints.ROOT_PREFIXES, endpoints.pages(folder)),
     ]
-    mlflow = [Surface(name, prefixes, rows, read, render, refuse, {}, identify) for name, prefixes, rows in lists]
-    return [*mlflow, routes.surface(identify)]
+    mlflow = [
+        Surface(name, prefixes, rows, read, render, refuse, {}, guard.in_workspace) for name, prefixes, rows in lists
+    ]
+    workspaces = Surface("workspaces", (client, ui), endpoints.workspaces(), read, render, refuse, {}, guard.anywhere)
+    own = Accounts(guard, settings.token_minutes, settings.registration == "open")
+    return [*mlflow, workspaces, routes.surface(native(own, settings.artifact_root), guard.anywhere)]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
-from native_api.core import artifacts
+from native_api.core import artifacts, places
 from native_api.core.access import Actor, Scope
 from native_api.core.blobs import Entry, Folder, safe_key
 from native_api.core.errors import Invalid
@@ -37,7 +37,7 @@ class Files:
     async def upload(self, door: Door, actor: Actor, request: Request) -> Response:
         """Store the body under the path, as it comes; answered once the whole file is in its place and recorded."""
         key = safe_key(request.path_params["path"])
-        place = await door.read(lambda conn: artifacts.get_place(conn, actor, key, Scope.WRITE))
+        place = await door.read(lambda conn: places.get_place(conn, actor, key, Scope.WRITE))
         growing = await run_sync(self.folder.open_upload, key)
         try:
             async for block in _blocks(request):
@@ -53,19 +53,19 @@ class Files:
     async def download(self, door: Door, actor: Actor, request: Request) -> Response:
         """The file of the path."""
         key = safe_key(request.path_params["path"])
-        await door.read(lambda conn: artifacts.get_place(conn, actor, key))
+        await door.read(lambda conn: places.get_place(conn, actor, key))
         return await self._file(key)
 
     def list_proxied(self, conn: Connection, actor: Actor, msg: m.ListProxied) -> Answer:
         """What is in a folder, each by its own name. Files, absent folders and the root have nothing in them."""
         key = safe_key(msg.path or "", folder=True)
-        known = artifacts.find_place(conn, actor, key)
+        known = places.find_place(conn, actor, key)
         return _listing(self.folder.entries(key) if known else [], "")
 
     async def delete(self, door: Door, actor: Actor, request: Request) -> Response:
         """Delete a file, or a folder with all in it. What is not there is fine."""
         key = safe_key(request.path_params["path"], folder=True)
-        place = await door.read(lambda conn: artifacts.get_place(conn, actor, key, Scope.WRITE))
+        place = await door.read(lambda conn: places.get_place(conn, actor, key, Scope.WRITE))
         await door.write(lambda conn: artifacts.forget(conn, actor, place))
         await run_sync(self.folder.delete, key)
         return Response(b"{}", media_type="application/json")
@@ -78,7 +78,7 @@ class Files:
         Roots that the proxy does not keep are left to clients: the server opens no place that a caller names.
         """
         path = safe_key(msg.path or "", folder=True)
-        root = artifacts.root_of_run(conn, actor, msg.run_id)
+        root = places.root_of_run(conn, actor, msg.run_id)
         entries = [] if root.key is None else self.folder.entries(_joined(root.key, path))
         return {"root_uri": root.uri} | _listing(entries, path)
 
@@ -87,7 +87,7 @@ class Files:
         msg = read(m.GetArtifact, Incoming("GET", {}, {}, request.scope["query_string"], b""))
         assert isinstance(msg, m.GetArtifact)
         path = safe_key(msg.path)
-        root = await door.read(lambda conn: artifacts.root_of_run(conn, actor, msg.run_id))
+        root = await door.read(lambda conn: places.root_of_run(conn, actor, msg.run_id))
         if root.key is None:
             raise Invalid(f"The artifacts of this run are at {root.uri}, which this server does not keep")
         return await self._file(_joined(root.key, path))

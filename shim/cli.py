@@ -1,4 +1,4 @@
-"""The command line: `mlflow-shim serve` and `mlflow-shim db`."""
+"""The command line: `mlflow-shim serve`, `mlflow-shim db`, and the commands of accounts_cli.py."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import sys
 from collections.abc import Sequence
 
 import uvicorn
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from native_api.core import db, schema
-from native_api.core.errors import Problem
+from native_api.core import access_tokens, accounts, audit, db, schema, users
+from native_api.core.errors import Invalid, Problem
 from native_api.settings import PREFIX, Settings
+from shim import accounts_cli
 
 BACKLOG = 2048
 
@@ -29,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "serve":
             return serve(Settings.from_env(given))
         action = given.pop("action")
+        if run := given.pop("run", None):
+            return int(run(Settings.from_env(given), given))
         revision = given.pop("revision", None)
         return move_schema(Settings.from_env(given), action, revision)
     except (Problem, schema.SchemaError, OSError) as error:
@@ -59,6 +63,13 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="bring a PostgreSQL schema up to date first (SQLite's always is)",
     )
+    serve_.add_argument(
+        "--access", choices=["open", "required"], help="whether credentials are needed (only beyond this machine)"
+    )
+    serve_.add_argument("--registration", choices=["open", "closed"], help="whether anybody may make an account (open)")
+    serve_.add_argument("--secret-key-file", help="the file of the keys that sign access tokens (beside the database)")
+    serve_.add_argument("--token-minutes", type=int, help="how long an access token counts (720)")
+    serve_.add_argument("--admin-email", help="an administrator to make at the start, with MLFLOW_SHIM_ADMIN_PASSWORD")
     database = commands.add_parser("db", help="look after the database's schema")
     actions = database.add_subparsers(dest="action", required=True)
     for action, words in (
@@ -72,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "revision", nargs="?" if action == "upgrade" else None, default="head" if action == "upgrade" else None
             )
+    accounts_cli.add_commands(commands, _add_database)
     return parser
 
 
@@ -106,8 +118,10 @@ def serve(settings: Settings) -> int:
     engine = db.create_writer(url)
     try:
         schema.check(engine)
+        prepare_accounts(engine, settings)
     finally:
         engine.dispose()
+    access_tokens.load_keys(settings.secret_key, settings.key_file)  # made before workers ask for it
     settings.artifacts_destination.mkdir(parents=True, exist_ok=True)
     listening = listen(settings.host, settings.port)
     port = listening.getsockname()[1]
@@ -140,6 +154,23 @@ def serve(settings: Settings) -> int:
         return 0
     server.run(sockets=[listening])
     return 0 if server.started else 3
+
+
+def prepare_accounts(engine: Engine, settings: Settings) -> None:
+    """Make the administrator that the settings name, if there is no such user yet.
+
+    Invalid where credentials are needed and nobody could look after them: there is no default password.
+    """
+    with audit.transaction(engine) as conn:
+        accounts.set_up(conn, settings.artifact_root)
+        if settings.admin_email:
+            accounts.make_administrator(conn, settings.admin_email, settings.admin_email, settings.admin_password)
+        if not settings.is_open and not users.has_administrator(conn):
+            raise Invalid(
+                "Callers need credentials here, and nobody has any: make an administrator with "
+                "`mlflow-shim users create --administrator EMAIL`, "
+                "or set MLFLOW_SHIM_ADMIN_EMAIL and MLFLOW_SHIM_ADMIN_PASSWORD"
+            )
 
 
 def app() -> object:

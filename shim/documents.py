@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from native_api.core import datasets, db, runs
+from native_api.core import datasets, db, run_views
 from native_api.core.experiments import Experiment
 from native_api.core.params import text_of
 from shim import reserved_tags
@@ -21,7 +21,7 @@ from shim.wire import number
 _STATUS_NAMES = {status: name for name, status in STATUSES.items()}
 
 
-def of_experiment(experiment: Experiment) -> dict[str, Any]:
+def of_experiment(experiment: Experiment, workspace: str) -> dict[str, Any]:
     """MLflow's Experiment."""
     tags = {**experiment.tags, **reserved_tags.of_experiment(experiment.objective)}
     document = {
@@ -31,12 +31,12 @@ def of_experiment(experiment: Experiment) -> dict[str, Any]:
         "lifecycle_stage": _stage(experiment.deleted_at),
         "last_update_time": experiment.updated_at,
         "creation_time": experiment.created_at,
-        "workspace": "default",
+        "workspace": workspace,
     }
     return document | ({"tags": _pairs(tags)} if tags else {})
 
 
-def of_info(info: runs.RunInfo) -> dict[str, Any]:
+def of_info(info: run_views.RunInfo) -> dict[str, Any]:
     """MLflow's RunInfo."""
     document = {
         "run_id": info.run_id,
@@ -52,7 +52,7 @@ def of_info(info: runs.RunInfo) -> dict[str, Any]:
     return document | ({"end_time": info.finished_at} if info.finished_at else {})
 
 
-def of_run(run: runs.Run) -> dict[str, Any]:
+def of_run(run: run_views.Run) -> dict[str, Any]:
     """MLflow's Run. Lists without an element are left out, as protobuf's JSON does."""
     info = run.info
     tags = {**run.tags, **reserved_tags.of_run(info.run_name, info.notes, info.git_commit)}
@@ -122,7 +122,7 @@ class RunDocuments:
                     self._kept.move_to_end(run)
                     found[run] = kept[1]
         missing = [run for run, _ in wanted if run not in found]
-        for loaded in runs.load(conn, missing):
+        for loaded in run_views.load(conn, missing):
             document = msgspec.json.encode(of_run(loaded))
             found[loaded.info.id] = document
             self._keep(loaded.info.id, loaded.info.revision, document)

@@ -9,11 +9,12 @@ from native_api.core.blobs import Folder
 from native_api.web.endpoint import Log, Read, Row, Stream, Write
 from shim import artifacts, experiments, metrics, models, runs, server
 from shim import messages as m
+from shim import workspaces as workspaces_
 
-PUBLIC, READ, WRITE = Scope.PUBLIC, Scope.READ, Scope.WRITE
+PUBLIC, READ, WRITE, ADMIN = Scope.PUBLIC, Scope.READ, Scope.WRITE, Scope.ADMIN
 
 TRACKING_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
-TRACKING_3_PREFIXES = ("/api/3.0/mlflow", "/ajax-api/3.0/mlflow")
+TRACKING_3_PREFIX, TRACKING_3_UI_PREFIX = "/api/3.0/mlflow", "/ajax-api/3.0/mlflow"
 ARTIFACT_PREFIXES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 ROOT_PREFIXES = ("",)
 
@@ -59,8 +60,26 @@ def tracking(artifact_root: str, folder: Folder) -> Sequence[Row]:
 
 
 def tracking_3() -> Sequence[Row]:
-    """What MLflow has at version 3.0 only."""
+    """What MLflow has at version 3.0 only, for clients."""
     return [Read("GET", "/server-info", m.Nothing, server.info, PUBLIC)]
+
+
+def tracking_3_ui() -> Sequence[Row]:
+    """The same for the UI."""
+    return [Read("GET", "/server-info", m.Nothing, server.info_for_ui, PUBLIC)]
+
+
+def workspaces() -> Sequence[Row]:
+    """Projects, as MLflow's workspaces: calls that name none to work in."""
+    # fmt: off
+    return [
+        Read( "GET",    "/workspaces",                  m.Nothing,         workspaces_.search, READ),
+        Write("POST",   "/workspaces",                  m.CreateWorkspace, workspaces_.create, ADMIN, 201),
+        Read( "GET",    "/workspaces/{workspace_name}", m.OneWorkspace,    workspaces_.get,    READ),
+        Write("PATCH",  "/workspaces/{workspace_name}", m.UpdateWorkspace, workspaces_.update, ADMIN),
+        Write("DELETE", "/workspaces/{workspace_name}", m.DeleteWorkspace, workspaces_.delete, ADMIN, 204),
+    ]
+    # fmt: on
 
 
 def proxied_artifacts(folder: Folder) -> Sequence[Row]:
@@ -103,6 +122,5 @@ NOT_SERVED = (
     "scorers",
     "traces",
     "unified-traces",
-    "workspaces",
 )
 """MLflow's endpoints that answer ENDPOINT_NOT_FOUND, by how their path begins: clients then fall back or say so."""

@@ -23,6 +23,8 @@ CODES: dict[type[e.Problem], tuple[int, str]] = {
     e.Unavailable: (503, "TEMPORARILY_UNAVAILABLE"),
     e.Unsupported: (501, "NOT_IMPLEMENTED"),
     e.NoSuchEndpoint: (404, "ENDPOINT_NOT_FOUND"),
+    e.WrongMethod: (404, "ENDPOINT_NOT_FOUND"),
+    e.TooManyAttempts: (401, "UNAUTHENTICATED"),
 }
 """Clients go by the code's name, and try again at 5xx or 429. MLflow's statuses are in its `exceptions.py`."""
 
@@ -37,7 +39,7 @@ def refuse(error: Exception) -> Refusal:
     """The answer that tells an MLflow client of this error."""
     if not isinstance(error, e.Problem):
         return UNEXPECTED
-    status, code = CODES[type(error)]
+    status, code = next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
     headers = []
     if isinstance(error, e.Busy):
         headers.append((b"retry-after", str(error.retry_after).encode()))

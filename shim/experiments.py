@@ -36,6 +36,7 @@ class Create:
         number = experiments.create(
             conn,
             actor,
+            actor.project_id,
             msg.name,
             artifact_root=self.artifact_root,
             artifact_location=_location(msg.artifact_location),
@@ -65,11 +66,15 @@ def _location(given: str | None) -> str | None:
 
 
 def get(conn: Connection, actor: Actor, msg: m.GetExperiment) -> Answer:
-    return {"experiment": documents.of_experiment(experiments.get(conn, actor, msg.experiment_id))}
+    return {"experiment": documents.of_experiment(experiments.get(conn, actor, msg.experiment_id), actor.workspace)}
 
 
 def get_by_name(conn: Connection, actor: Actor, msg: m.GetExperimentByName) -> Answer:
-    return {"experiment": documents.of_experiment(experiments.get_by_name(conn, actor, msg.experiment_name))}
+    return {
+        "experiment": documents.of_experiment(
+            experiments.get_by_name(conn, actor, msg.experiment_name), actor.workspace
+        )
+    }
 
 
 def search(conn: Connection, actor: Actor, msg: m.SearchExperiments) -> Answer:
@@ -84,12 +89,12 @@ def search(conn: Connection, actor: Actor, msg: m.SearchExperiments) -> Answer:
     )
     answer: Answer = {}
     if page.items:
-        answer["experiments"] = [documents.of_experiment(experiment) for experiment in page.items]
+        answer["experiments"] = [documents.of_experiment(experiment, actor.workspace) for experiment in page.items]
     return answer | ({"next_page_token": page.next_token} if page.next_token else {})
 
 
 def update(conn: Connection, actor: Actor, msg: m.UpdateExperiment) -> Answer:
-    experiments.rename(conn, actor, msg.experiment_id, msg.new_name)
+    experiments.change(conn, actor, msg.experiment_id, {"name": msg.new_name})
     return {}
 
 

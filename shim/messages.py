@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, NotRequired, Required, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, Required, TypeVar
 
 import msgspec
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     AliasGenerator,
     BaseModel,
@@ -30,6 +31,7 @@ from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
 from native_api.core.errors import Invalid
+from native_api.core.projects import RESERVED
 
 T = TypeVar("T")
 
@@ -423,3 +425,45 @@ class GetArtifact(OfRun):
 
 class SearchModels(Message):
     experiment_ids: Annotated[Items[ExperimentId], Field(min_length=1)]
+
+
+# Workspaces
+
+
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError("the name is reserved")
+    return name
+
+
+WorkspaceName = Annotated[
+    str,
+    StringConstraints(min_length=2, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
+    AfterValidator(_not_reserved),
+]
+
+
+class TraceArchivalConfig(Message):
+    location: Text | None = None
+    retention: Text | None = None
+
+
+class OneWorkspace(Message):
+    workspace_name: WorkspaceName
+
+
+class CreateWorkspace(Message):
+    name: WorkspaceName
+    description: Text | None = None
+    default_artifact_root: Text | None = None
+    trace_archival_config: TraceArchivalConfig | None = None
+
+
+class UpdateWorkspace(OneWorkspace):
+    description: Text | None = None
+    default_artifact_root: Text | None = None
+    trace_archival_config: TraceArchivalConfig | None = None
+
+
+class DeleteWorkspace(OneWorkspace):
+    mode: Literal["RESTRICT", "CASCADE", "SET_DEFAULT"] | None = None

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 RUN_NAME = "mlflow.runName"
 NOTE = "mlflow.note.content"
 GIT_COMMIT = "mlflow.source.git.commit"
-SOURCE_NAME = "mlflow.source.name"
-"""A plain tag, which is also a run's first command line."""
 CONTEXT = "mlflow.data.context"
 """The tag of a dataset input that is kept in `run_inputs.context`."""
 

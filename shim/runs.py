@@ -48,7 +48,6 @@ def create(conn: Connection, actor: Actor, msg: m.CreateRun) -> Answer:
         started_at=msg.start_time or 0,
         git_commit=changes.get("git_commit"),
         notes=changes.get("notes"),
-        command_line=plain.get(reserved_tags.SOURCE_NAME),
         tags=plain,
     )
     document = documents.of_run(runs.create(conn, actor, new))

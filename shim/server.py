@@ -65,5 +65,10 @@ async def root(door: Door, actor: Actor, request: Request) -> Response:
 
 
 def info(conn: Connection, actor: Actor, msg: m.Nothing) -> dict[str, Any]:
-    """What is switched on, for clients and the UI."""
+    """What is switched on. Clients that name a workspace ask whether there are any."""
+    return SERVER_INFO | {"workspaces_enabled": True}
+
+
+def info_for_ui(conn: Connection, actor: Actor, msg: m.Nothing) -> dict[str, Any]:
+    """The same for the UI, which would put workspaces into all its addresses, and needs none."""
     return SERVER_INFO

@@ -28,8 +28,9 @@ def read(kind: type[BaseModel], incoming: Incoming) -> BaseModel:
     body may be JSON within a JSON string.
     """
     try:
-        if incoming.method == "GET" and (incoming.query or not incoming.body):
-            return kind.model_validate(_from_query(kind, incoming.query), by_name=True)
+        path = dict(incoming.path_params)
+        if incoming.method in ("GET", "DELETE") and (incoming.query or not incoming.body):
+            return kind.model_validate(_from_query(kind, incoming.query) | path, by_name=True)
         content_type = incoming.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if incoming.method == "POST" and content_type != b"application/json":
             raise Invalid("Bad Request. Content-Type must be 'application/json'.")
@@ -39,9 +40,21 @@ def read(kind: type[BaseModel], incoming: Incoming) -> BaseModel:
         _refuse_both_spellings(kind, body)
         if issubclass(kind, LogBatch) and (quickly := kind.read_quickly(body)):
             return quickly
+        if path:
+            return kind.model_validate(_object(body) | path)
         return kind.model_validate_json(body or b"{}")
     except ValidationError as error:
         raise Invalid(sentence(error)) from None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        given = from_json(body or b"{}")
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise Invalid("Invalid request: the body must be a JSON object.")
+    return given
 
 
 def _refuse_both_spellings(kind: type[BaseModel], body: bytes) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, text
 from native_api.core import db
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
+from native_api.core.metrics import Keys
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +74,8 @@ def engine(database_url: str) -> Iterator[Engine]:
 def conn(engine: Engine) -> Iterator[Connection]:
     """A connection whose work is undone at the end of the test."""
     with engine.connect() as conn, conn.begin() as transaction:
+        known = db.memory(conn, Keys)
+        known.ids, known.names = {}, {}  # what the last test met is undone
         yield conn
         transaction.rollback()
 
@@ -88,14 +91,23 @@ def make_actor(conn: Connection, name: str, scope: Scope = Scope.WRITE) -> Actor
     user_id, org_id, project_id = (f"{kind}{name}".ljust(32, "0") for kind in ("user", "org", "project"))
     conn.execute(
         t.users.insert(),
-        {"user_id": user_id, "email": f"{name}@example.org", "full_name": name, "is_active": True, "created_at": 1},
+        {
+            "user_id": user_id,
+            "email": f"{name}@example.org",
+            "full_name": name,
+            "is_active": True,
+            "is_administrator": False,
+            "is_service": False,
+            "created_at": 1,
+            "signed_out_at": 0,
+        },
     )
     conn.execute(t.organizations.insert(), {"org_id": org_id, "name": name, "created_at": 1, "created_by": user_id})
     conn.execute(
         t.ml_projects.insert(),
         {"project_id": project_id, "org_id": org_id, "name": name, "slug": name, "status": "active", "created_at": 1},
     )
-    return Actor(user_id, project_id, {project_id: scope})
+    return Actor(user_id, project_id, {project_id: scope}, scope)
 
 
 @pytest.fixture

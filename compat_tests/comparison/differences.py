@@ -19,12 +19,12 @@ class Difference:
     calls: tuple[str, ...]
 
 
-def server_info(gateway: str, presigned: str) -> str:
+def server_info(gateway: str, presigned: str, workspaces: str = "false") -> str:
     return (
         f'200 {{"features_enabled": {{"gateway": {gateway}}}, "multipart_downloads_enabled": false, '
         f'"multipart_uploads_enabled": false, "presigned_upload_model_id_supported": {presigned}, '
         f'"presigned_upload_run_id_supported": {presigned}, "store_type": "SqlStore", '
-        f'"trace_archival_enabled": false, "workspaces_enabled": false}}'
+        f'"trace_archival_enabled": false, "workspaces_enabled": {workspaces}}}'
     )
 
 
@@ -252,7 +252,13 @@ TRUER = [
         "no gateway and no presigned addresses here",
         server_info("true", "true"),
         server_info("false", "false"),
-        ("server-info", "server-info for the UI"),
+        ("server-info for the UI",),
+    ),
+    Difference(
+        "the same; and workspaces are there without a switch: a client that names none works in `default`",
+        server_info("true", "true"),
+        server_info("false", "false", "true"),
+        ("server-info",),
     ),
     *(
         Difference(

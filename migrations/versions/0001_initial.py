@@ -1,4 +1,4 @@
-"""The first schema: every table, and two views for people.
+"""The first schema: every table, and three views for people.
 
 Made from tables.py as it was; it stays as it is when tables.py moves on.
 """
@@ -27,7 +27,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for view in ("run_metrics_readable", "runs_readable"):
+    for view in ("project_metric_summary", "run_metrics_readable", "runs_readable"):
         op.execute(f"DROP VIEW {view}")
     for table in TABLES:
         op.drop_table(table)
@@ -41,10 +41,36 @@ def create_tables() -> None:
         Column("full_name", sa.Text(), nullable=False),
         Column("password_hash", sa.Text(), nullable=True),
         Column("is_active", sa.Boolean(), nullable=False),
+        Column("is_administrator", sa.Boolean(), nullable=False),
+        Column("is_service", sa.Boolean(), nullable=False),
         Column("created_at", sa.BigInteger(), nullable=False),
+        Column("created_by", Id, nullable=True),
+        Column("signed_out_at", sa.BigInteger(), nullable=False),
+        ForeignKey(["created_by"], ["users.user_id"], name=op.f("fk_users_created_by")),
         PrimaryKey("user_id", name=op.f("pk_users")),
         Unique("email", name=op.f("uq_users_email")),
     )
+    op.create_index(op.f("ix_users_full_name"), "users", ["full_name"])
+    op.create_table(
+        "api_tokens",
+        Column("token_id", Id, nullable=False),
+        Column("user_id", Id, nullable=False),
+        Column("name", sa.Text(), nullable=False),
+        Column("digest", sa.Text(), nullable=False),
+        Column("hint", sa.Text(), nullable=False),
+        Column("scope", sa.Text(), nullable=False),
+        Column("created_at", sa.BigInteger(), nullable=False),
+        Column("created_by", Id, nullable=False),
+        Column("expires_at", sa.BigInteger(), nullable=True),
+        Column("last_used_at", sa.BigInteger(), nullable=True),
+        Column("revoked_at", sa.BigInteger(), nullable=True),
+        Check("scope IN ('read', 'write', 'admin')", name=op.f("ck_api_tokens_scope")),
+        ForeignKey(["created_by"], ["users.user_id"], name=op.f("fk_api_tokens_created_by")),
+        ForeignKey(["user_id"], ["users.user_id"], name=op.f("fk_api_tokens_user_id")),
+        PrimaryKey("token_id", name=op.f("pk_api_tokens")),
+        Unique("digest", name=op.f("uq_api_tokens_digest")),
+    )
+    op.create_index(op.f("ix_api_tokens_user_id"), "api_tokens", ["user_id"])
     op.create_table(
         "organizations",
         Column("org_id", Id, nullable=False),
@@ -52,6 +78,7 @@ def create_tables() -> None:
         Column("description", sa.Text(), nullable=True),
         Column("created_at", sa.BigInteger(), nullable=False),
         Column("created_by", Id, nullable=True),
+        Column("deleted_at", sa.BigInteger(), nullable=True),
         ForeignKey(["created_by"], ["users.user_id"], name=op.f("fk_organizations_created_by")),
         PrimaryKey("org_id", name=op.f("pk_organizations")),
         Unique("name", name=op.f("uq_organizations_name")),
@@ -80,6 +107,7 @@ def create_tables() -> None:
         Column("description", sa.Text(), nullable=True),
         Column("status", sa.Text(), nullable=False),
         Column("created_at", sa.BigInteger(), nullable=False),
+        Column("deleted_at", sa.BigInteger(), nullable=True),
         Check("status IN ('active', 'archived')", name=op.f("ck_ml_projects_status")),
         ForeignKey(["org_id"], ["organizations.org_id"], name=op.f("fk_ml_projects_org_id")),
         PrimaryKey("project_id", name=op.f("pk_ml_projects")),
@@ -279,7 +307,9 @@ def create_tables() -> None:
         Column("unit", sa.Text(), nullable=True),
         Column("goal", sa.Text(), nullable=False),
         Column("created_at", sa.BigInteger(), nullable=False),
+        Column("created_by", Id, nullable=True),
         Check("goal IN ('min', 'max', 'last')", name=op.f("ck_metric_definitions_goal")),
+        ForeignKey(["created_by"], ["users.user_id"], name=op.f("fk_metric_definitions_created_by")),
         PrimaryKey("metric_id", name=op.f("pk_metric_definitions")),
         Unique("key", name=op.f("uq_metric_definitions_key")),
     )
@@ -327,20 +357,9 @@ def create_tables() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
-        "ix_run_metric_latest_order", "run_metric_latest", ["experiment_id", "metric_id", "scope", "is_nan", "value"]
-    )
-    op.create_table(
-        "project_metric_summary",
-        Column("project_id", Id, nullable=False),
-        Column("metric_id", Id, nullable=False),
-        Column("scope", sa.SmallInteger(), nullable=False),
-        Column("best_value", sa.Double(), nullable=True),
-        Column("best_run_id", Id, nullable=True),
-        Column("updated_at", sa.BigInteger(), nullable=False),
-        Column("sample_size", sa.BigInteger(), nullable=False),
-        ForeignKey(["metric_id"], ["metric_definitions.metric_id"], name=op.f("fk_project_metric_summary_metric_id")),
-        ForeignKey(["project_id"], ["ml_projects.project_id"], name=op.f("fk_project_metric_summary_project_id")),
-        PrimaryKey("project_id", "metric_id", "scope", name=op.f("pk_project_metric_summary")),
+        "ix_run_metric_latest_order",
+        "run_metric_latest",
+        ["experiment_id", "metric_id", "scope", "is_nan", "value", "recorded_at"],
     )
     op.create_table(
         "artifacts",
@@ -359,7 +378,9 @@ def create_tables() -> None:
         ForeignKey(["project_id"], ["ml_projects.project_id"], name=op.f("fk_artifacts_project_id")),
         PrimaryKey("artifact_id", name=op.f("pk_artifacts")),
     )
-    op.create_index(op.f("ix_artifacts_project_id"), "artifacts", ["project_id"])
+    op.create_index(
+        op.f("ix_artifacts_project_id_created_at_artifact_id"), "artifacts", ["project_id", "created_at", "artifact_id"]
+    )
     op.create_table(
         "run_artifacts",
         Column("run_artifact_id", Id, nullable=False),
@@ -378,18 +399,29 @@ def create_tables() -> None:
     op.create_index(op.f("ix_run_artifacts_artifact_id"), "run_artifacts", ["artifact_id"])
     op.create_table(
         "audit_log",
-        Column("audit_id", Serial, sa.Identity(), nullable=False),
+        Column("audit_id", Serial, autoincrement=False, nullable=False),
         Column("table_name", sa.Text(), nullable=False),
-        Column("operation", sa.String(length=1), nullable=False),
+        Column("operation", sa.String(1), nullable=False),
         Column("row_pk", sa.Text(), nullable=False),
         Column("changed_by", Id, nullable=True),
         Column("changed_at", sa.BigInteger(), nullable=False),
-        Column("old_data", Json, nullable=True),
-        Column("new_data", Json, nullable=True),
+        Column("old_data", sa.Text(), nullable=True),
+        Column("new_data", sa.Text(), nullable=True),
+        Column("org_id", Id, nullable=True),
+        Column("project_id", Id, nullable=True),
+        Column("row_hash", sa.String(64), nullable=False),
         Check("operation IN ('I', 'U', 'D')", name=op.f("ck_audit_log_operation")),
         PrimaryKey("audit_id", name=op.f("pk_audit_log")),
     )
+    op.create_index(op.f("ix_audit_log_project_id_audit_id"), "audit_log", ["project_id", "audit_id"])
     op.create_index(op.f("ix_audit_log_table_name_row_pk"), "audit_log", ["table_name", "row_pk"])
+    op.create_table(
+        "audit_head",
+        Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
+        Column("last_id", Serial, nullable=False),
+        Column("last_hash", sa.String(64), nullable=False),
+        PrimaryKey("id", name=op.f("pk_audit_head")),
+    )
     op.create_table(
         "batch_import_jobs",
         Column("job_id", Id, nullable=False),
@@ -401,6 +433,7 @@ def create_tables() -> None:
         Column("finished_at", sa.BigInteger(), nullable=True),
         Column("created_by", Id, nullable=True),
         Column("stats_json", Json, nullable=False),
+        Column("moved_at", sa.BigInteger(), nullable=False),
         Check("job_type IN ('datasets', 'runs', 'metrics', 'artifacts')", name=op.f("ck_batch_import_jobs_job_type")),
         Check("source_format IN ('csv', 'json')", name=op.f("ck_batch_import_jobs_source_format")),
         Check("status IN ('created', 'running', 'finished', 'failed')", name=op.f("ck_batch_import_jobs_status")),
@@ -418,16 +451,16 @@ def create_tables() -> None:
         ForeignKey(["job_id"], ["batch_import_jobs.job_id"], name=op.f("fk_batch_import_errors_job_id")),
         PrimaryKey("error_id", name=op.f("pk_batch_import_errors")),
     )
-    op.create_index(op.f("ix_batch_import_errors_job_id"), "batch_import_errors", ["job_id"])
+    op.create_index(op.f("ix_batch_import_errors_job_id_error_id"), "batch_import_errors", ["job_id", "error_id"])
 
 
 TABLES = (
     "batch_import_errors",
     "batch_import_jobs",
+    "audit_head",
     "audit_log",
     "run_artifacts",
     "artifacts",
-    "project_metric_summary",
     "run_metric_latest",
     "run_metric_values",
     "metric_definitions",
@@ -446,6 +479,7 @@ TABLES = (
     "ml_projects",
     "org_members",
     "organizations",
+    "api_tokens",
     "users",
 )
 """Dependants first."""
@@ -483,6 +517,42 @@ def create_views() -> None:
         FROM run_metric_values AS points
         JOIN runs ON runs.id = points.run_id
         JOIN metric_keys ON metric_keys.id = points.metric_id
+    """)
+    op.execute(f"""
+        CREATE VIEW project_metric_summary AS
+        SELECT project_id,
+               metric_id,
+               CASE scope WHEN 1 THEN 'train' WHEN 2 THEN 'val' WHEN 3 THEN 'test' END AS scope,
+               best_value,
+               best_run_id,
+               {timestamp("updated_at")} AS updated_at,
+               sample_size
+        FROM (
+            SELECT experiments.project_id,
+                   metric_definitions.metric_id,
+                   latest.scope,
+                   latest.value AS best_value,
+                   runs.run_id AS best_run_id,
+                   max(latest.recorded_at) OVER all_runs AS updated_at,
+                   count(*) OVER all_runs AS sample_size,
+                   row_number() OVER (
+                       all_runs
+                       ORDER BY CASE metric_definitions.goal WHEN 'max' THEN -latest.value
+                                                             WHEN 'min' THEN latest.value END,
+                                CASE metric_definitions.goal WHEN 'last' THEN latest.recorded_at END DESC,
+                                runs.run_id
+                   ) AS place
+            FROM run_metric_latest AS latest
+            JOIN runs ON runs.id = latest.run_id
+            JOIN experiments ON experiments.id = runs.experiment_id
+            JOIN metric_keys ON metric_keys.id = latest.metric_id
+            JOIN metric_definitions ON metric_definitions.key = metric_keys.key
+            WHERE runs.deleted_at IS NULL AND latest.is_nan = 0
+            WINDOW all_runs AS (
+                PARTITION BY experiments.project_id, metric_definitions.metric_id, latest.scope
+            )
+        ) AS ranked
+        WHERE place = 1
     """)
 
 

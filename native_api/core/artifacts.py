@@ -1,172 +1,156 @@
-"""Artifacts: whose place a key of the proxy is, and a row for each file that came in below a run."""
+"""Artifacts: what projects keep, and a row for each file that came in below a run."""
 
 from __future__ import annotations
 
 import mimetypes
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy.exc import IntegrityError
 
-from native_api.core import clock, db
+from native_api.core import audit, clock, db, pages, places
 from native_api.core import tables as t
-from native_api.core.access import Actor, Scope, visible
-from native_api.core.blobs import safe_key
-from native_api.core.errors import Conflict, Invalid, NotFound
+from native_api.core.access import Actor, Scope
+from native_api.core.errors import Conflict, NotFound
+from native_api.core.pages import Page
+from native_api.core.places import Place
 
-# Whose place it is
-
-
-@dataclass(frozen=True)
-class InRun:
-    """A place in a run. `id` is internal; `path` is relative to the run's root, and empty for the root itself."""
-
-    id: int
-    run_id: str
-    uri: str
-    path: str
+_c = t.artifacts.c
 
 
-@dataclass(frozen=True)
-class Place:
-    """What a key of the proxy belongs to: an experiment, and a run where it is below one."""
+class Artifact(NamedTuple):
+    """Something that a project keeps. Its URI is text for the record: the server never opens it.
 
-    key: str
-    experiment: int
-    project_id: str
-    run: InRun | None
-
-
-class Root(NamedTuple):
-    """Where a run keeps its artifacts, and the key of that place where it is on the proxy."""
-
-    uri: str
-    key: str | None
-
-
-def root_of_run(conn: Connection, actor: Actor, run_id: str) -> Root:
-    """Raises NotFound if there is no such run in view. A deleted run still has its artifacts."""
-    r, e = t.runs.c, t.experiments.c
-    joined = select(r.artifact_uri).join_from(t.runs, t.experiments, r.experiment_id == e.id)
-    uri = conn.execute(joined.where(r.run_id == run_id, visible(actor))).scalar_one_or_none()
-    if uri is None:
-        raise NotFound("run", run_id)
-    return Root(uri, proxied_key(uri))
-
-
-def get_place(conn: Connection, actor: Actor, key: str, scope: Scope = Scope.READ) -> Place:
-    """The place of a safe key. Raises NotFound where `find_place` finds none, Forbidden without the scope there."""
-    place = find_place(conn, actor, key)
-    if place is None:
-        raise NotFound("artifact", key)
-    actor.require(place.project_id, scope, "artifact", key)
-    return place
-
-
-def find_place(conn: Connection, actor: Actor, key: str) -> Place | None:
-    """The place of a safe key; None if it is nobody's, or of a project out of view.
-
-    As in MLflow it does not matter whether the run or the experiment is deleted.
+    The checksum of a file that came in below a run is its sha256, 64 hex digits. created_at is in milliseconds, UTC.
     """
-    place = _in_run(conn, key) or _in_experiment(conn, actor, key)
-    return place if place and place.project_id in actor.projects else None
 
-
-def _in_run(conn: Connection, key: str) -> Place | None:
-    run_ids = [name for name in key.split("/") if re.fullmatch("[0-9a-f]{32}", name)]
-    if not run_ids:
-        return None
-    r, e = t.runs.c, t.experiments.c
-    rows = conn.execute(
-        select(r.id, r.run_id, r.artifact_uri, e.id, e.project_id)
-        .join_from(t.runs, t.experiments, r.experiment_id == e.id)
-        .where(r.run_id.in_(run_ids))
-    )
-    found: dict[str, Place] = {}
-    for run, run_id, uri, experiment, project_id in rows:
-        root = proxied_key(uri)
-        if root is None:
-            continue
-        if root == f"{key}/artifacts":  # whoever says `<location>/<run_id>` means all of it
-            root = key
-        if _is_below(key, root):
-            found[root] = Place(key, experiment, project_id, InRun(run, run_id, uri, key[len(root) + 1 :]))
-    return found[max(found, key=len)] if found else None
-
-
-def _in_experiment(conn: Connection, actor: Actor, key: str) -> Place | None:
-    names = key.split("/")[:MAX_LOCATION_DEPTH]
-    above = {"/".join(names[:depth]) for depth in range(len(names) + 1)}
-    location = t.experiments.c.artifact_location
-    spelled = [spelling for prefix in above for spelling in _spellings(prefix)]
-    owners = [held for held in _locations(conn, db.among(conn, location, spelled)) if held.key in above]
-    # An experiment placed inside or around another tenant's gives no access to it. (The topmost place is around all.)
-    if any(held.key and held.project_id not in actor.projects for held in owners):
-        return None
-    owner = max(owners, key=lambda held: len(held.key), default=None)
-    return Place(key, owner.experiment, owner.project_id, None) if owner else None
-
-
-# Where experiments are
-
-
-MAX_LOCATION_DEPTH = 32
-"""Places of experiments further down than this are not looked for."""
-
-
-class Location(NamedTuple):
-    """The key at which an experiment is placed."""
-
-    key: str
-    experiment: int
+    artifact_id: str
     project_id: str
+    artifact_type: str
+    uri: str
+    checksum: str | None
+    size_bytes: int | None
+    created_at: int
 
 
-def proxied_key(uri: str) -> str | None:
-    """The key that `mlflow-artifacts:/key` or `mlflow-artifacts://host:port/key` names; None for any other URI."""
-    if not uri.startswith("mlflow-artifacts:"):
-        return None
-    try:
-        return safe_key(urlsplit(uri).path.lstrip("/"), folder=True)
-    except (Invalid, ValueError):
-        return None
+_COLUMNS = [_c[name] for name in Artifact._fields]
 
 
-def _spellings(key: str) -> Iterable[str]:
-    """The usual ways to write the place of a key as a location."""
-    plain, quoted = f"mlflow-artifacts:/{key}", f"mlflow-artifacts:/{quote(key)}"
-    return {plain, quoted, f"{plain}/", f"{quoted}/"}
+# Creating, changing, deleting
 
 
-def _locations(conn: Connection, which: ColumnElement[bool]) -> Iterator[Location]:
-    """The experiments that satisfy the condition, and all whose location names a host: it may be ours."""
-    e = t.experiments.c
-    bytewise = db.bytewise(conn, e.artifact_location)
-    names_host = (bytewise >= "mlflow-artifacts://") & (bytewise < "mlflow-artifacts:/0")  # "0" comes after "/"
-    for number, project_id, location in conn.execute(
-        select(e.id, e.project_id, e.artifact_location).where(or_(which, names_host))
+def create(
+    conn: Connection,
+    actor: Actor,
+    project_id: str,
+    uri: str,
+    *,
+    artifact_type: str | None = None,
+    checksum: str | None = None,
+    size_bytes: int | None = None,
+) -> Artifact:
+    """A new artifact of a project; without a type it is the kind of file that the URI names."""
+    actor.require(project_id, Scope.WRITE, "project", project_id)
+    kind = artifact_type or kind_of(uri)
+    new = Artifact(clock.new_id(), project_id, kind, uri, checksum, size_bytes, clock.now())
+    _add(conn, actor, new)
+    return new
+
+
+def _add(conn: Connection, actor: Actor, new: Artifact) -> bool:
+    """Whether it was added: not, if there is one with this id."""
+    added = db.insert(conn, t.artifacts).on_conflict_do_nothing().returning(_c.artifact_id)
+    if conn.execute(added, new._asdict()).one_or_none() is None:
+        return False
+    audit.inserted(conn, actor, "artifacts", new.artifact_id, new._asdict(), project_id=new.project_id)
+    return True
+
+
+def change(conn: Connection, actor: Actor, artifact_id: str, changes: Mapping[str, Any]) -> Artifact:
+    """Set columns; the artifact as it is now. Raises Conflict for those that tell of a file which the server keeps."""
+    old = hold(conn, actor, artifact_id)
+    c = t.run_artifacts.c
+    if (
+        OF_FILE & changes.keys()
+        and conn.execute(select(c.path).where(c.artifact_id == artifact_id, c.path.is_not(None))).first()
     ):
-        key = proxied_key(location)
-        if key is not None:
-            yield Location(key, number, project_id)
+        raise Conflict("The file of this artifact came in through the artifacts API, which says what it is")
+    return _set(conn, actor, old, changes)
 
 
-def _is_below(key: str, root: str) -> bool:
-    return not root or key == root or key.startswith(f"{root}/")
+OF_FILE = {"uri", "checksum", "size_bytes"}
 
 
-# Rows
+def _set(conn: Connection, actor: Actor, old: Artifact, changes: Mapping[str, Any]) -> Artifact:
+    if changes:
+        conn.execute(update(t.artifacts).where(_c.artifact_id == old.artifact_id).values(**changes))
+        audit.updated(conn, actor, "artifacts", old.artifact_id, old._asdict(), changes, project_id=old.project_id)
+    return old._replace(**changes)
 
 
-_put_artifact = db.BulkInsert(
-    t.artifacts,
-    ["artifact_id", "project_id", "artifact_type", "uri", "checksum", "size_bytes", "created_at"],
-    "ON CONFLICT (artifact_id) DO UPDATE SET checksum = excluded.checksum, size_bytes = excluded.size_bytes",
-)
+def delete(conn: Connection, actor: Actor, artifact_id: str) -> None:
+    """Remove the row, and nothing at its URI. Raises Conflict while a run is linked to it."""
+    old = hold(conn, actor, artifact_id)
+    try:
+        with conn.begin_nested():
+            conn.execute(t.artifacts.delete().where(_c.artifact_id == artifact_id))
+    except IntegrityError:
+        raise Conflict("The artifact is linked to a run: unlink it first") from None
+    audit.deleted(conn, actor, "artifacts", artifact_id, old._asdict(), project_id=old.project_id)
+
+
+def hold(conn: Connection, actor: Actor, artifact_id: str, *, shared: bool = False) -> Artifact:
+    """An artifact that the actor may change, held until the transaction ends."""
+    which = select(*_COLUMNS).where(_c.artifact_id == artifact_id)
+    row = conn.execute(db.hold(conn, which, t.artifacts, shared=shared)).one_or_none()
+    if row is None:
+        raise NotFound("artifact", artifact_id)
+    actor.require(row.project_id, Scope.WRITE, "artifact", artifact_id)
+    return Artifact._make(row)
+
+
+# Reading
+
+
+def get(conn: Connection, actor: Actor, artifact_id: str) -> Artifact:
+    """An artifact in view."""
+    row = conn.execute(select(*_COLUMNS).where(_c.artifact_id == artifact_id, _in_view(actor))).one_or_none()
+    if row is None:
+        raise NotFound("artifact", artifact_id)
+    return Artifact._make(row)
+
+
+def page(
+    conn: Connection,
+    actor: Actor,
+    limit: int,
+    token: str | None,
+    *,
+    project_id: str | None = None,
+    artifact_type: str | None = None,
+) -> Page[Artifact]:
+    """The artifacts in view, project by project, newest first."""
+    wanted = {"project_id": project_id, "artifact_type": artifact_type}
+    clauses = [_c[name] == value for name, value in wanted.items() if value is not None]
+    statement = select(*_COLUMNS).where(_in_view(actor), *clauses)
+    order = [  # that of an index
+        pages.Column(_c.project_id, str, descending=True),
+        pages.Column(_c.created_at, int, descending=True),
+        pages.Column(_c.artifact_id, str, descending=True),
+    ]
+    query = pages.fingerprint("artifacts", actor.user_id, wanted)
+    found = pages.read(conn, [pages.Part(statement, order)], query, limit, token)
+    return Page([Artifact._make(row[: len(_COLUMNS)]) for row in found.items], found.next_token)
+
+
+def _in_view(actor: Actor) -> ColumnElement[bool]:
+    return _c.project_id.in_(list(actor.projects))
+
+
+# Files below runs
+
 _put_run_artifact = db.BulkInsert(
     t.run_artifacts, ["run_artifact_id", "run_id", "artifact_id", "path", "created_at"], "ON CONFLICT DO NOTHING"
 )
@@ -178,10 +162,16 @@ def record(conn: Connection, actor: Actor, place: Place, size: int, sha256: str)
     run, now = place.run, clock.now()
     if run is None or not run.path:
         return
-    uri = f"{run.uri}/{run.path}"
     # The id comes from the place: two who upload the same file at once meet in one row.
     artifact_id = uuid5(UUID(run.run_id), run.path).hex
-    _put_artifact(conn, [(artifact_id, place.project_id, kind_of(run.path), uri, sha256, size, now)])
+    uri = f"{run.uri}/{run.path}"
+    new = Artifact(artifact_id, place.project_id, kind_of(run.path), uri, sha256, size, now)
+    known = db.hold(conn, select(*_COLUMNS).where(_c.artifact_id == artifact_id), t.artifacts)
+    while not _add(conn, actor, new):
+        old = conn.execute(known).one_or_none()
+        if old is not None:
+            _set(conn, actor, Artifact._make(old), {"checksum": sha256, "size_bytes": size})
+            break
     _put_run_artifact(conn, [(clock.new_id(), run.id, artifact_id, run.path, now)])
 
 
@@ -194,27 +184,17 @@ def forget(conn: Connection, actor: Actor, place: Place) -> None:
     c = t.run_artifacts.c
     which: ColumnElement[bool]
     if place.run is None:
-        below = _experiments_below(conn, actor, place.key)
+        below = places.experiments_below(conn, actor, place.key)
         which = c.run_id.in_(select(t.runs.c.id).where(db.among(conn, t.runs.c.experiment_id, below)))
     else:
         which = c.run_id == place.run.id
         if path := place.run.path:
             which &= (c.path == path) | (func.substr(c.path, 1, len(path) + 1) == f"{path}/")
-    gone = conn.scalars(delete(t.run_artifacts).where(which, c.path.is_not(None)).returning(c.artifact_id)).all()
-    a = t.artifacts.c
-    linked = select(c.run_artifact_id).where(c.artifact_id == a.artifact_id).exists()
-    conn.execute(delete(t.artifacts).where(db.among(conn, a.artifact_id, gone), ~linked))
-
-
-def _experiments_below(conn: Connection, actor: Actor, key: str) -> list[int]:
-    if not key:
-        raise Invalid("Invalid path")
-    location = t.experiments.c.artifact_location
-    starts = or_(*(func.substr(location, 1, len(start)) == start for start in _spellings(key)))
-    below = [held for held in _locations(conn, starts) if _is_below(held.key, key)]
-    if any(held.project_id not in actor.projects for held in below):
-        raise Conflict(f"Other experiments keep their artifacts below {key!r}")
-    return [held.experiment for held in below]
+    ids = conn.scalars(t.run_artifacts.delete().where(which, c.path.is_not(None)).returning(c.artifact_id)).all()
+    linked = select(c.run_artifact_id).where(c.artifact_id == _c.artifact_id).exists()
+    gone = t.artifacts.delete().where(db.among(conn, _c.artifact_id, ids), ~linked)
+    for row in conn.execute(gone.returning(*_COLUMNS)):
+        audit.deleted(conn, actor, "artifacts", row.artifact_id, row._asdict(), project_id=row.project_id)
 
 
 # Kinds of files, by their names

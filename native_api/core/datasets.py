@@ -1,16 +1,132 @@
-"""Datasets, their versions, and what runs used of them."""
+"""Datasets, and what runs used of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy.exc import IntegrityError
 
-from native_api.core import clock, db
+from native_api.core import audit, clock, dataset_versions, db, pages
 from native_api.core import tables as t
-from native_api.core.access import Actor, visible
+from native_api.core.access import Actor, Scope, visible
+from native_api.core.errors import Conflict, Exists, NotFound
+from native_api.core.pages import Page
+
+_c = t.datasets.c
+
+
+class Dataset(NamedTuple):
+    """A dataset of a project, unique in it by name. created_at is in milliseconds, UTC."""
+
+    dataset_id: str
+    project_id: str
+    name: str
+    task_type: str
+    description: str | None
+    created_at: int
+
+
+_COLUMNS = [_c[name] for name in Dataset._fields]
+
+
+# Creating, changing, deleting
+
+
+def create(
+    conn: Connection, actor: Actor, project_id: str, name: str, task_type: str = "other", description: str | None = None
+) -> Dataset:
+    """Raises Exists if the project has a dataset of this name."""
+    actor.require(project_id, Scope.WRITE, "project", project_id)
+    new = Dataset(clock.new_id(), project_id, name, task_type, description, clock.now())
+    if not _add(conn, actor, new):
+        raise Exists(f"The project has a dataset {name!r} already")
+    return new
+
+
+def _add(conn: Connection, actor: Actor, new: Dataset) -> bool:
+    """Whether it was added: not, if its name is taken."""
+    added = db.insert(conn, t.datasets).on_conflict_do_nothing().returning(_c.dataset_id)
+    if conn.execute(added, new._asdict()).one_or_none() is None:
+        return False
+    audit.inserted(conn, actor, "datasets", new.dataset_id, new._asdict(), project_id=new.project_id)
+    return True
+
+
+def change(conn: Connection, actor: Actor, dataset_id: str, changes: Mapping[str, Any]) -> Dataset:
+    """Set columns; the dataset as it is now. Raises Exists like `create`."""
+    old = _hold(conn, actor, dataset_id)
+    if not changes:
+        return old
+    try:
+        with conn.begin_nested():
+            conn.execute(update(t.datasets).where(_c.dataset_id == dataset_id).values(**changes))
+    except IntegrityError:
+        raise Exists(f"The project has a dataset {changes['name']!r} already") from None
+    audit.updated(conn, actor, "datasets", dataset_id, old._asdict(), changes, project_id=old.project_id)
+    if "name" in changes:
+        dataset_versions.touch_runs(conn, t.dataset_versions.c.dataset_id == dataset_id)
+    return old._replace(**changes)
+
+
+def delete(conn: Connection, actor: Actor, dataset_id: str) -> None:
+    """Raises Conflict if it has versions."""
+    old = _hold(conn, actor, dataset_id)
+    try:
+        with conn.begin_nested():
+            conn.execute(t.datasets.delete().where(_c.dataset_id == dataset_id))
+    except IntegrityError:
+        raise Conflict("The dataset has versions: delete these first") from None
+    audit.deleted(conn, actor, "datasets", dataset_id, old._asdict(), project_id=old.project_id)
+
+
+def _hold(conn: Connection, actor: Actor, dataset_id: str) -> Dataset:
+    """A dataset that the actor may change, held until the transaction ends."""
+    row = conn.execute(db.hold(conn, select(*_COLUMNS).where(_c.dataset_id == dataset_id), t.datasets)).one_or_none()
+    if row is None:
+        raise NotFound("dataset", dataset_id)
+    actor.require(row.project_id, Scope.WRITE, "dataset", dataset_id)
+    return Dataset._make(row)
+
+
+# Reading
+
+
+def get(conn: Connection, actor: Actor, dataset_id: str) -> Dataset:
+    """A dataset in view."""
+    row = conn.execute(select(*_COLUMNS).where(_c.dataset_id == dataset_id, _in_view(actor))).one_or_none()
+    if row is None:
+        raise NotFound("dataset", dataset_id)
+    return Dataset._make(row)
+
+
+def page(
+    conn: Connection,
+    actor: Actor,
+    limit: int,
+    token: str | None,
+    *,
+    project_id: str | None = None,
+    name: str | None = None,
+    task_type: str | None = None,
+) -> Page[Dataset]:
+    """The datasets in view, newest first."""
+    wanted = {"project_id": project_id, "name": name, "task_type": task_type}
+    clauses = [_c[column] == value for column, value in wanted.items() if value is not None]
+    statement = select(*_COLUMNS).where(_in_view(actor), *clauses)
+    order = [pages.Column(_c.created_at, int, descending=True), pages.Column(_c.dataset_id, str)]
+    query = pages.fingerprint("datasets", actor.user_id, wanted)
+    found = pages.read(conn, [pages.Part(statement, order)], query, limit, token)
+    return Page([Dataset._make(row[: len(_COLUMNS)]) for row in found.items], found.next_token)
+
+
+def _in_view(actor: Actor) -> ColumnElement[bool]:
+    return _c.project_id.in_(list(actor.projects))
+
+
+# What runs used
 
 TRAINING = "training"
 """The context of the input that is a run's own dataset version."""
@@ -53,18 +169,19 @@ class Summary(NamedTuple):
     context: str | None
 
 
-def add_inputs(conn: Connection, project_id: str, run: int, inputs: Sequence[NewInput]) -> None:
+def add_inputs(conn: Connection, actor: Actor, project_id: str, run: int, inputs: Sequence[NewInput]) -> None:
     """Record what a run used, creating datasets and versions of the project as needed.
 
     A version is one (name, digest); the first to log it says what its schema and profile are. A run that used a
     version before keeps its first record of it. The first training input becomes the run's own dataset version.
     """
+    actor.require(project_id, Scope.WRITE, "project", project_id)
     for used in inputs:
-        version_id, place = _version(conn, project_id, used)
-        own = place != (used.source_type, used.source)
+        version = _version(conn, actor, project_id, used)
+        own = (version.source_type, version.storage_uri) != (used.source_type, used.source)
         link = {
             "run_id": run,
-            "dataset_version_id": version_id,
+            "dataset_version_id": version.dataset_version_id,
             "context": used.context,
             "tags_json": dict(used.tags),
             "source_type": used.source_type if own else None,
@@ -73,43 +190,34 @@ def add_inputs(conn: Connection, project_id: str, run: int, inputs: Sequence[New
         }
         conn.execute(db.insert(conn, t.run_inputs).on_conflict_do_nothing(), link)
         if used.context == TRAINING:
-            c = t.runs.c
-            first = update(t.runs).where(c.id == run, c.dataset_version_id.is_(None))
-            conn.execute(first.values(dataset_version_id=version_id))
+            _set_own_version(conn, actor, project_id, run, version.dataset_version_id)
 
 
-def _version(conn: Connection, project_id: str, used: NewInput) -> tuple[str, tuple[str | None, str | None]]:
-    """The id of the version, made if it is new, and where it is kept (source type, source)."""
-    c, v, now = t.datasets.c, t.dataset_versions.c, clock.now()
-    dataset = {"dataset_id": clock.new_id(), "project_id": project_id, "name": used.name, "created_at": now}
-    conn.execute(db.insert(conn, t.datasets).on_conflict_do_nothing(), dataset | {"task_type": "other"})
-    dataset_id = conn.scalars(select(c.dataset_id).where(c.project_id == project_id, c.name == used.name)).one()
-    known = select(v.dataset_version_id, v.source_type, v.storage_uri).where(
-        v.dataset_id == dataset_id, v.content_hash == used.digest
+def _version(conn: Connection, actor: Actor, project_id: str, used: NewInput) -> dataset_versions.Recorded:
+    which = select(_c.dataset_id).where(_c.project_id == project_id, _c.name == used.name)
+    known = db.hold(conn, which, t.datasets, shared=True)
+    while (dataset_id := conn.scalars(known).one_or_none()) is None:
+        _add(conn, actor, Dataset(clock.new_id(), project_id, used.name, "other", None, clock.now()))
+    return dataset_versions.record(
+        conn,
+        actor,
+        project_id,
+        dataset_id,
+        used.digest,
+        source_type=used.source_type,
+        source=used.source,
+        schema=used.schema,
+        profile=used.profile,
     )
-    found = conn.execute(known).one_or_none()
-    if found is None:
-        version = {
-            "dataset_id": dataset_id,
-            "storage_uri": used.source,
-            "source_type": used.source_type,
-            "content_hash": used.digest,
-            "schema_json": used.schema,
-            "profile_json": used.profile,
-            "created_at": now,
-        }
-        new_id = clock.new_id()
-        for label in (
-            used.digest,
-            f"{used.digest}-{new_id[:8]}",
-        ):  # somebody may have given this label to another version
-            row = version | {"dataset_version_id": new_id, "version_label": label}
-            conn.execute(db.insert(conn, t.dataset_versions).on_conflict_do_nothing(), row)
-            found = conn.execute(known).one_or_none()
-            if found is not None:
-                break
-    assert found is not None
-    return found.dataset_version_id, (found.source_type, found.storage_uri)
+
+
+def _set_own_version(conn: Connection, actor: Actor, project_id: str, run: int, version_id: str) -> None:
+    c = t.runs.c
+    unset = update(t.runs).where(c.id == run, c.dataset_version_id.is_(None))
+    run_id = conn.scalars(unset.values(dataset_version_id=version_id).returning(c.run_id)).one_or_none()
+    if run_id is not None:
+        new = {"dataset_version_id": version_id}
+        audit.updated(conn, actor, "runs", run_id, {"dataset_version_id": None}, new, project_id=project_id)
 
 
 def inputs(conn: Connection, runs: Sequence[int]) -> list[RunInput]:

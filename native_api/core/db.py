@@ -60,13 +60,12 @@ def _create(url: URL, size: int, begin: str, isolation: str) -> Engine:
         "pool_size": size,
         "max_overflow": 0,
         "pool_timeout": 60,
+        "hide_parameters": True,  # an error is logged, and what it was about may be a secret
         "json_serializer": lambda value: msgspec.json.encode(value).decode(),
         "json_deserializer": msgspec.json.decode,
     }
     if not is_sqlite(url):
-        return _after_commit_hooks(
-            sqlalchemy.create_engine(url, isolation_level=isolation, pool_pre_ping=True, **settings)
-        )
+        return _keep_pending(sqlalchemy.create_engine(url, isolation_level=isolation, pool_pre_ping=True, **settings))
     Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = sqlalchemy.create_engine(
         url,
@@ -96,7 +95,7 @@ def _create(url: URL, size: int, begin: str, isolation: str) -> Engine:
     def start(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
-    return _after_commit_hooks(engine)
+    return _keep_pending(engine)
 
 
 # What a process remembers of a database
@@ -125,32 +124,65 @@ def _lower(value: str | float | bytes | None) -> str | float | bytes | None:
     return value.lower() if isinstance(value, str) else value
 
 
-# After a commit: what a process may remember only once it is true
+# What a transaction gathers
+
+
+@dataclass
+class Pending:
+    """What waits for the end of a transaction. What a savepoint added goes with it when it is rolled back."""
+
+    remember: list[Callable[[], None]] = field(default_factory=list)
+    """What the process may remember only once it is true."""
+    changes: list[Any] = field(default_factory=list)
+    """Entries for the audit log, to be written just before the commit."""
+    marks: list[tuple[int, int]] = field(default_factory=list)
+
+
+def pending(conn: Connection) -> Pending:
+    """What this transaction has gathered so far."""
+    found: Pending = conn.info.get("pending") or conn.info.setdefault("pending", Pending())
+    return found
 
 
 def after_commit(conn: Connection, remember: Callable[[], None]) -> None:
     """Call `remember` when the transaction has committed; never, if it or a savepoint in it is rolled back."""
-    conn.info.setdefault("after_commit", []).append(remember)
-
-
-def _after_commit_hooks(engine: Engine) -> Engine:
-    def forget(conn: Connection, *_: object) -> None:
-        conn.info.pop("after_commit", None)
-
-    event.listen(engine, "rollback", forget)
-    event.listen(engine, "rollback_savepoint", forget)
-
-    @event.listens_for(engine, "commit")
-    def committed(conn: Connection) -> None:
-        conn.info["committed"] = conn.info.pop("after_commit", [])
-
-    return engine
+    pending(conn).remember.append(remember)
 
 
 def run_after_commit(conn: Connection) -> None:
     """What the owner of the transaction calls once its commit has returned."""
     for remember in conn.info.pop("committed", []):
         remember()
+
+
+def _keep_pending(engine: Engine) -> Engine:
+    @event.listens_for(engine, "savepoint")
+    def mark(conn: Connection, _: str | None) -> None:
+        gathered = pending(conn)
+        gathered.marks.append((len(gathered.remember), len(gathered.changes)))
+
+    @event.listens_for(engine, "release_savepoint")
+    def release(conn: Connection, *_: object) -> None:
+        pending(conn).marks.pop()
+
+    @event.listens_for(engine, "rollback_savepoint")
+    def undo(conn: Connection, *_: object) -> None:
+        gathered = pending(conn)
+        remembered, changed = gathered.marks.pop()
+        del gathered.remember[remembered:], gathered.changes[changed:]
+
+    @event.listens_for(engine, "rollback")
+    def drop(conn: Connection) -> None:
+        conn.info.pop("pending", None)
+
+    @event.listens_for(engine, "commit")
+    def committed(conn: Connection) -> None:
+        gathered = pending(conn)
+        if gathered.changes:
+            raise RuntimeError("a transaction may not commit before its audit entries are written")
+        conn.info["committed"] = conn.info.pop("pending").remember
+
+    return engine
 
 
 # Statements

@@ -60,8 +60,24 @@ class Unavailable(Problem):
         super().__init__("The database is not available just now. Try again shortly.")
 
 
+class TooManyAttempts(Problem):
+    """Too many wrong credentials came from here: no more are looked at for `retry_after` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"Too many failed attempts to log in; try again in {retry_after} seconds")
+        self.retry_after = retry_after
+
+
 class NoSuchEndpoint(Problem):
     """The surface has no such path, or not with this method."""
 
     def __init__(self, method: str, path: str) -> None:
         super().__init__(f"No endpoint {method} {path}")
+
+
+class WrongMethod(Problem):
+    """The surface has such a path, but only with other methods."""
+
+    def __init__(self, method: str, path: str, allowed: list[str]) -> None:
+        super().__init__(f"No endpoint {method} {path}: it takes {', '.join(allowed)}")
+        self.allowed = allowed

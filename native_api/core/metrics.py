@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, tuple_
 
 from native_api.core import db, pages
 from native_api.core import tables as t
+from native_api.core.errors import NotFound
 from native_api.core.pages import Page
 
 
@@ -46,6 +47,24 @@ point_of: Callable[[tuple[int, int, float, int, int]], Point] = partial(tuple.__
 
 Points = Mapping[Name, Sequence[Point]]
 """What is logged to one run."""
+
+
+class Final(NamedTuple):
+    """A final value of a metric, recorded when the run ended unless it says when."""
+
+    name: Name
+    value: float
+    is_nan: int
+    recorded_at: int | None
+
+
+def points_of(finals: Iterable[Final], ended_at: int) -> Points:
+    """The final values of a run that ended then, as points."""
+    points: dict[Name, list[Point]] = {}
+    for name, value, is_nan, recorded_at in finals:
+        time = ended_at if recorded_at is None else recorded_at
+        points.setdefault(name, []).append(Point(0, time, value, is_nan, is_final=1))
+    return points
 
 
 class Latest(NamedTuple):
@@ -119,11 +138,11 @@ _keep_latest = db.BulkInsert(
 )
 
 
-def append(conn: Connection, logged: Sequence[tuple[int, int, Points]]) -> None:
+def append(conn: Connection, logged: Sequence[tuple[int, int, Points]]) -> int:
     """Add (run, experiment, points) to the histories and move each metric's latest point forward, never back.
 
-    A point that is already there is dropped, whether it comes twice at once or was stored before. The order of arrival
-    does not matter. Whoever calls this holds the rows of the runs.
+    Gives how many points were new: one that is already there is dropped, whether it comes twice at once or was stored
+    before. The order of arrival does not matter. Whoever calls this holds the rows of the runs.
     """
     ids = intern(conn, {name.key for _, _, points in logged for name in points})
     experiments: dict[int, int] = {}
@@ -141,9 +160,11 @@ def append(conn: Connection, logged: Sequence[tuple[int, int, Points]]) -> None:
         rows += [metric + point for point in history]
         latest.append(_summary(metric, experiments[metric[0]], history))
     added = _add_points(conn, rows)
-    _keep_latest(conn, latest)
-    if added < len(rows):
-        _recount(conn, metrics)
+    if added:
+        _keep_latest(conn, latest)
+        if added < len(rows):
+            _recount(conn, metrics)
+    return added
 
 
 Metric = tuple[int, int, int]
@@ -208,27 +229,57 @@ def find_id(conn: Connection, key: str) -> int | None:
     return known if known is not None else _read_ids(conn, [key]).get(key)
 
 
+def keys_of(conn: Connection, metric_ids: Collection[str]) -> dict[str, str]:
+    """The keys of these metric definitions. Raises NotFound if there is no such definition."""
+    c = t.metric_definitions.c
+    rows = conn.execute(select(c.metric_id, c.key).where(db.among(conn, c.metric_id, metric_ids)))
+    keys = {row.metric_id: row.key for row in rows}
+    for metric_id in metric_ids:
+        if metric_id not in keys:
+            raise NotFound("metric definition", metric_id)
+    return keys
+
+
 # Reading
 
 
 def latest(conn: Connection, runs: Sequence[int]) -> Iterable[Latest]:
     """The latest point of every metric of these runs, by internal id."""
-    c, known = _latest.c, db.memory(conn, Keys)
+    c = _latest.c
     rows = conn.execute(
         select(c.run_id, c.scope, c.metric_id, c.step, c.recorded_at, c.value, c.is_nan).where(
             db.among(conn, c.run_id, runs)
         )
     ).all()
-    unknown = {row[2] for row in rows} - known.names.keys()
-    if unknown:
-        k = t.metric_keys.c
-        found = conn.execute(select(k.key, k.id).where(db.among(conn, k.id, unknown)))
-        known.remember({row.key: row.id for row in found})
-    names = known.names
+    names = names_of(conn, {row[2] for row in rows})
     return [
         Latest(run, scope, names[metric], step, recorded_at, value, is_nan)
         for run, scope, metric, step, recorded_at, value, is_nan in rows
     ]
+
+
+def has_finals(conn: Connection, run: int, points: Points) -> bool:
+    """Whether the run has all of these final values."""
+    wanted = {(name, point) for name, some in points.items() for point in some}
+    c, k = _values.c, t.metric_keys.c
+    columns = [c[name] for name in Point._fields]
+    rows = conn.execute(
+        select(c.scope, k.key, *columns)
+        .join(t.metric_keys, k.id == c.metric_id)
+        .where(c.run_id == run, db.among(conn, k.key, {name.key for name in points}), c.is_final == 1)
+    )
+    return wanted <= {(Name(scope, key), Point(*point)) for scope, key, *point in rows}
+
+
+def names_of(conn: Connection, ids: set[int]) -> Mapping[int, str]:
+    """The metric keys with these ids, among others."""
+    known = db.memory(conn, Keys)
+    unknown = ids - known.names.keys()
+    if unknown:
+        k = t.metric_keys.c
+        found = conn.execute(select(k.key, k.id).where(db.among(conn, k.id, unknown)))
+        known.remember({row.key: row.id for row in found})
+    return known.names
 
 
 class Moment(NamedTuple):

@@ -1,106 +1,90 @@
-"""Runs: created, changed, deleted softly, logged to in bulk, searched and loaded."""
+"""Runs: created, changed, completed, deleted softly, and logged to in bulk."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from sqlalchemy import Connection, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import delete as delete_from
 
-from native_api.core import clock, datasets, db, experiments, metrics, params, tags
+from native_api.core import audit, clock, datasets, db, experiments, held_runs, metrics, run_configs, tags
 from native_api.core import tables as t
-from native_api.core.access import Actor, Scope, visible
+from native_api.core.access import Actor, visible
 from native_api.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
+from native_api.core.held_runs import Held, active
+from native_api.core.run_configs import NewConfig
+from native_api.core.run_views import INFO, Run, RunInfo
 
 _c = t.runs.c
 
-
-class RunInfo(NamedTuple):
-    """A run without its parts. `id` is internal; times are milliseconds, UTC."""
-
-    id: int
-    run_id: str
-    experiment_id: int
-    run_name: str | None
-    status: str
-    started_at: int | None
-    finished_at: int | None
-    user_name: str
-    git_commit: str | None
-    notes: str | None
-    artifact_uri: str
-    deleted_at: int | None
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run with all that its document shows."""
-
-    info: RunInfo
-    params: Mapping[str, object] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    latest: Sequence[metrics.Latest] = ()
-    inputs: Sequence[datasets.RunInput] = ()
-    models: Sequence[ModelLink] = ()
-
-
-@dataclass(frozen=True)
-class ModelLink:
-    """A model that a run used (`input`) or made (`output`), at a step."""
-
-    run: int
-    direction: str
-    model_id: str
-    step: int
-
-
-_COLUMNS = [_c[name] for name in RunInfo._fields]
-
-
-# Creating and changing one run
+# Creating one
 
 
 @dataclass(frozen=True)
 class NewRun:
-    """What a new run starts with. Without a status it is running."""
+    """What a new run starts with. `experiment` is the short id; without a status the run is running.
+
+    A run_id that is given must be free.
+    """
 
     experiment: int
-    run_name: str
+    run_id: str | None = None
+    run_name: str | None = None
     user_name: str = ""
     status: str = "running"
     started_at: int | None = None
+    finished_at: int | None = None
+    dataset_version_id: str | None = None
     git_commit: str | None = None
     notes: str | None = None
-    command_line: str | None = None
+    config: NewConfig | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def create(conn: Connection, actor: Actor, new: NewRun) -> Run:
-    """A new run in an active experiment; its artifacts go to `<experiment's location>/<run_id>/artifacts`."""
+    """A new run in an active experiment; its artifacts go to `<experiment's location>/<run_id>/artifacts`.
+
+    Whoever has an account is its user, whatever `user_name` and the tags say. Its command line shows as the tag
+    `mlflow.source.name`, and that tag as the command line where there is none.
+    """
     experiment = experiments.active(conn, actor, new.experiment, shared=True)
-    now, run_id = clock.now(), clock.new_id()
+    _require_order(new.started_at, new.finished_at)
+    if new.dataset_version_id is not None:
+        _require_version(conn, actor, experiment.project_id, new.dataset_version_id)
+    run_id = new.run_id or clock.new_id()
     row = {
         "run_id": run_id,
-        "experiment_id": experiment.id,
+        "dataset_version_id": new.dataset_version_id,
         "run_name": new.run_name,
         "status": new.status,
         "started_at": new.started_at,
+        "finished_at": new.finished_at,
         "created_by": actor.user_id,
-        "user_name": new.user_name,
+        "user_name": actor.email or new.user_name,
         "git_commit": new.git_commit,
         "notes": new.notes,
         "artifact_uri": below(experiment.artifact_location, f"{run_id}/artifacts"),
-        "created_at": now,
-        "revision": 1,
+        "created_at": clock.now(),
     }
-    made = conn.execute(insert(t.runs).returning(*_COLUMNS), row).one()
-    if new.command_line is not None:
-        config = {"run_id": made.id, "params_json": {}, "command_line": new.command_line, "created_at": now}
-        conn.execute(insert(t.run_configs), config)
-    tags.put_on_runs(conn, {(made.id, key): value for key, value in new.tags.items()})
-    return Run(RunInfo._make(made), tags=new.tags)
+    info = conn.execute(insert(t.runs).returning(*INFO), row | {"experiment_id": experiment.id, "revision": 1}).one()
+    held = Held(info.id, run_id, experiment.id, None, experiment.project_id)
+    audit.inserted(
+        conn, actor, "runs", run_id, row | {"experiment_id": experiment.experiment_id}, project_id=held.project_id
+    )
+    if new.dataset_version_id is not None:
+        _link_version(conn, held, new.dataset_version_id)
+    labels = {**new.tags, **({tags.USER: actor.email} if actor.email else {})}
+    config = new.config
+    if config is not None and config.command_line is not None:
+        labels[tags.SOURCE_NAME] = config.command_line
+    elif tags.SOURCE_NAME in labels:
+        config = replace(config or NewConfig(), command_line=labels[tags.SOURCE_NAME])
+    if config is not None:
+        run_configs.create(conn, actor, held, config)
+    tags.put_on_runs(conn, {(held.id, key): value for key, value in labels.items()})
+    return Run(RunInfo._make(info), config.params_json if config else {}, labels)
 
 
 def below(location: str, path: str) -> str:
@@ -109,43 +93,149 @@ def below(location: str, path: str) -> str:
     return f"{base.rstrip('/')}/{path}{mark}{query}"
 
 
+def _require_order(started_at: int | None, finished_at: int | None) -> None:
+    if started_at is not None and finished_at is not None and finished_at < started_at:
+        raise Invalid("finished_at is before started_at")
+
+
+# Changing one
+
+
 def change(conn: Connection, actor: Actor, run_id: str, changes: Mapping[str, object]) -> RunInfo:
-    """Set columns of an active run (run_name, status, finished_at ...); the run as it is now."""
+    """Set columns of an active run (run_name, status, finished_at ...) to whatever values; the run as it is now."""
     held = active(conn, actor, run_id)
-    raised = update(t.runs).where(_c.id == held.id).values(**changes, revision=_c.revision + 1)
-    return RunInfo._make(conn.execute(raised.returning(*_COLUMNS)).one())
+    return _set(conn, actor, held, _row(conn, held), changes)
+
+
+def revise(conn: Connection, actor: Actor, run_id: str, changes: Mapping[str, Any]) -> None:
+    """Set columns by native rules: no end before the start, and a dataset version of the experiment's project."""
+    held = active(conn, actor, run_id)
+    old = _row(conn, held)
+    if not changes.keys().isdisjoint(("started_at", "finished_at")):
+        new = {**old, **changes}
+        _require_order(new["started_at"], new["finished_at"])
+    before = old["dataset_version_id"]
+    version = changes.get("dataset_version_id", before)
+    if version != before:
+        if version is not None:
+            _require_version(conn, actor, held.project_id, version)
+        if before is not None:
+            _unlink_version(conn, held, before)
+        if version is not None:
+            _link_version(conn, held, version)
+    _set(conn, actor, held, old, changes)
+
+
+COMPLETED = ("finished", "failed", "killed")
+
+
+def complete(
+    conn: Connection,
+    actor: Actor,
+    run_id: str,
+    status: str,
+    finished_at: int | None = None,
+    finals: Sequence[metrics.Final] = (),
+) -> None:
+    """End a run, now if no time is given, with its final values.
+
+    The same again changes nothing. Raises Conflict if it ended otherwise, or is deleted.
+    """
+    held = active(conn, actor, run_id)
+    old = _row(conn, held)
+    has_ended = old["status"] in COMPLETED
+    if has_ended and old["status"] != status:
+        raise Conflict(f"The run is {old['status']} already")
+    if has_ended and old["finished_at"] is not None:
+        end = old["finished_at"]
+        if finished_at not in (None, end) or not metrics.has_finals(conn, held.id, metrics.points_of(finals, end)):
+            raise Conflict(f"The run is {status} already, at another time or with other final metrics")
+        return
+    end = max(clock.now(), old["started_at"] or 0) if finished_at is None else finished_at
+    _require_order(old["started_at"], end)
+    if finals:
+        metrics.append(conn, [(held.id, held.experiment_id, metrics.points_of(finals, end))])
+    _set(conn, actor, held, old, {"status": status, "finished_at": end})
+
+
+def clear(conn: Connection, actor: Actor, run_id: str, column: str, key: str) -> None:
+    """Empty a column that is shown as the tag `key`; NotFound if it is empty."""
+    held = active(conn, actor, run_id)
+    old = _row(conn, held)
+    if old[column] is None:
+        raise NotFound("tag", key)
+    _set(conn, actor, held, old, {column: None})
 
 
 def delete(conn: Connection, actor: Actor, run_id: str) -> None:
     """Delete it softly. Doing it again changes nothing."""
-    held = _hold_one(conn, actor, run_id)
+    held = held_runs.any_(conn, actor, run_id)
     if held.deleted_at is None:
-        _set_deleted(conn, held, clock.now())
+        _set(conn, actor, held, held._asdict(), {"deleted_at": clock.now()})
 
 
 def restore(conn: Connection, actor: Actor, run_id: str) -> None:
     """Bring it back, also while its experiment is deleted. Doing it again changes nothing."""
-    held = _hold_one(conn, actor, run_id)
+    held = held_runs.any_(conn, actor, run_id)
     if held.deleted_at is not None:
-        _set_deleted(conn, held, None)
+        _set(conn, actor, held, held._asdict(), {"deleted_at": None})
 
 
-def _set_deleted(conn: Connection, held: Held, deleted_at: int | None) -> None:
-    conn.execute(update(t.runs).where(_c.id == held.id).values(deleted_at=deleted_at, revision=_c.revision + 1))
+def _row(conn: Connection, held: Held) -> dict[str, Any]:
+    return conn.execute(select(t.runs).where(_c.id == held.id)).one()._asdict()
+
+
+def _set(
+    conn: Connection, actor: Actor, held: Held, old: Mapping[str, object], changes: Mapping[str, object]
+) -> RunInfo:
+    raised = update(t.runs).where(_c.id == held.id).values(**changes, revision=_c.revision + 1)
+    audit.updated(conn, actor, "runs", held.run_id, old, changes, project_id=held.project_id)
+    return RunInfo._make(conn.execute(raised.returning(*INFO)).one())
+
+
+# The dataset version that a run was trained on, which is also one of its inputs
+
+
+def _require_version(conn: Connection, actor: Actor, project_id: str, version_id: str) -> None:
+    """NotFound unless the version is in view, Invalid unless it is of the project. It is held against deletion."""
+    v, d = t.dataset_versions.c, t.datasets.c
+    statement = select(d.project_id).join_from(t.dataset_versions, t.datasets, d.dataset_id == v.dataset_id)
+    held = db.hold(conn, statement.where(v.dataset_version_id == version_id), t.dataset_versions, shared=True)
+    found = conn.scalars(held).one_or_none()
+    if found is None or found not in actor.projects:
+        raise NotFound("dataset version", version_id)
+    if found != project_id:
+        raise Invalid("The dataset version belongs to another project than the experiment")
+
+
+def _link_version(conn: Connection, held: Held, version_id: str) -> None:
+    link = {"run_id": held.id, "dataset_version_id": version_id, "context": datasets.TRAINING}
+    linked = db.insert(conn, t.run_inputs).on_conflict_do_update(
+        index_elements=["run_id", "dataset_version_id"], set_={"context": datasets.TRAINING}
+    )
+    conn.execute(linked, link | {"tags_json": {}, "created_at": clock.now()})
+
+
+def _unlink_version(conn: Connection, held: Held, version_id: str) -> None:
+    c = t.run_inputs.c
+    of_run = (c.run_id == held.id) & (c.dataset_version_id == version_id)
+    conn.execute(delete_from(t.run_inputs).where(of_run, c.context == datasets.TRAINING))
+
+
+# Tags, inputs and outputs
 
 
 def find_tag(conn: Connection, actor: Actor, run_id: str, key: str) -> str | None:
     """A tag of an active run, held with it until the transaction ends, so that it can be put anew."""
     held = active(conn, actor, run_id)
-    c = t.run_tags.c
-    return conn.scalars(select(c.value).where(c.run_id == held.id, c.key == key)).one_or_none()
+    return tags.of_runs(conn, [held.id], key).get(held.id)
 
 
 def put_tag(conn: Connection, actor: Actor, run_id: str, key: str, value: str) -> None:
     """Set a tag, replacing what was there."""
     held = active(conn, actor, run_id)
     tags.put_on_runs(conn, {(held.id, key): value})
-    _touch(conn, [held.id])
+    held_runs.touch(conn, [held.id])
 
 
 def delete_tag(conn: Connection, actor: Actor, run_id: str, key: str) -> None:
@@ -153,17 +243,7 @@ def delete_tag(conn: Connection, actor: Actor, run_id: str, key: str) -> None:
     held = active(conn, actor, run_id)
     if not tags.delete_from_run(conn, held.id, key):
         raise NotFound("tag", key)
-    _touch(conn, [held.id])
-
-
-def clear(conn: Connection, actor: Actor, run_id: str, column: str, key: str) -> None:
-    """Empty a column that is shown as the tag `key`; NotFound if it is empty."""
-    held = active(conn, actor, run_id)
-    column_ = t.runs.c[column]
-    emptied = update(t.runs).where(_c.id == held.id, column_.is_not(None)).values({column: None})
-    if conn.execute(emptied).rowcount == 0:
-        raise NotFound("tag", key)
-    _touch(conn, [held.id])
+    held_runs.touch(conn, [held.id])
 
 
 def add_inputs(
@@ -171,18 +251,18 @@ def add_inputs(
 ) -> None:
     """Record the datasets and models that the run used. What it used before keeps its first record."""
     held = active(conn, actor, run_id)
-    datasets.add_inputs(conn, held.project_id, held.id, inputs)
+    datasets.add_inputs(conn, actor, held.project_id, held.id, inputs)
     c = t.run_models.c
     known = set(conn.scalars(select(c.model_id).where(c.run_id == held.id, c.direction == "input")))
     _add_models(conn, held, "input", [(model, 0) for model in dict.fromkeys(models) if model not in known])
-    _touch(conn, [held.id])
+    held_runs.touch(conn, [held.id])
 
 
 def add_outputs(conn: Connection, actor: Actor, run_id: str, models: Sequence[tuple[str, int]]) -> None:
     """Record models that the run made, each with its step."""
     held = active(conn, actor, run_id)
     _add_models(conn, held, "output", models)
-    _touch(conn, [held.id])
+    held_runs.touch(conn, [held.id])
 
 
 def _add_models(conn: Connection, held: Held, direction: str, models: Sequence[tuple[str, int]]) -> None:
@@ -190,66 +270,6 @@ def _add_models(conn: Connection, held: Held, direction: str, models: Sequence[t
     link = {"run_id": held.id, "direction": direction, "created_at": now}
     if models:
         conn.execute(insert(t.run_models), [link | {"model_id": model, "step": step} for model, step in models])
-
-
-_raise_revision = db.Prepared(
-    lambda among: update(t.runs).where(among(_c.id)).values(revision=_c.revision + literal_column("1"))
-)
-
-
-def _touch(conn: Connection, runs: Sequence[int]) -> None:
-    _raise_revision(conn, runs)
-
-
-# Holding runs while they are written to
-
-
-class Held(NamedTuple):
-    """A run whose row is held until the transaction ends."""
-
-    id: int
-    run_id: str
-    experiment_id: int
-    deleted_at: int | None
-    project_id: str
-
-
-def _hold(conn: Connection, run_ids: Iterable[str]) -> dict[str, Held]:
-    """Those of the runs that exist, by run_id, held in the order of their keys: so no two writers block each other."""
-    return {row.run_id: Held._make(row) for row in _held(conn, list(run_ids))}
-
-
-_held = db.Prepared(
-    lambda among: (
-        select(_c.id, _c.run_id, _c.experiment_id, _c.deleted_at, t.experiments.c.project_id)
-        .join(t.experiments, t.experiments.c.id == _c.experiment_id)
-        .where(among(_c.run_id))
-        .order_by(_c.id)
-    ),
-    holds=t.runs,
-)
-
-
-def _permitted(held: Held | None, actor: Actor, run_id: str) -> Held:
-    if held is None:
-        raise NotFound("run", run_id)
-    actor.require(held.project_id, Scope.WRITE, "run", run_id)
-    return held
-
-
-def _hold_one(conn: Connection, actor: Actor, run_id: str) -> Held:
-    return _permitted(_hold(conn, [run_id]).get(run_id), actor, run_id)
-
-
-def _is_active(held: Held) -> Held:
-    if held.deleted_at is not None:
-        raise Conflict(f"The run {held.run_id} must be in the 'active' state. Current state is deleted.")
-    return held
-
-
-def active(conn: Connection, actor: Actor, run_id: str) -> Held:
-    """A run that the actor may write to and that is not deleted, held until the transaction ends."""
-    return _is_active(_hold_one(conn, actor, run_id))
 
 
 # Logging, in bulk
@@ -277,35 +297,66 @@ def log(conn: Connection, entries: Sequence[LogEntry]) -> list[Problem | None]:
 
     Every check is made before the first row is written, so that an entry with a problem leaves nothing behind.
     """
-    held = _hold(conn, {entry.run_id for entry in entries})
-    with_params = {held[entry.run_id].id for entry in entries if entry.params and entry.run_id in held}
-    gathered = params.Params(conn, with_params) if with_params else None
+    held = held_runs.many(conn, {entry.run_id for entry in entries})
+    configs = _configs(conn, held, entries)
     problems: list[Problem | None] = []
     good: list[tuple[Held, LogEntry]] = []
     for entry in entries:
         try:
-            run = _is_active(_permitted(held.get(entry.run_id), entry.actor, entry.run_id))
-            if gathered and entry.params:
-                gathered.add(run.id, entry.params)
+            run = held_runs.permitted(held.get(entry.run_id), entry.actor, entry.run_id)
+            held_runs.require_active(run)
+            if configs:
+                configs.add(entry.actor, run, entry.params, entry.tags.get(tags.SOURCE_NAME))
         except (NotFound, Forbidden, Conflict, Invalid) as problem:
             problems.append(problem)
         else:
             problems.append(None)
             good.append((run, entry))
-    if gathered:
-        gathered.write()
+    if configs:
+        configs.write()
     metrics.append(conn, [(run.id, run.experiment_id, entry.points) for run, entry in good if entry.points])
     tags.put_on_runs(conn, {(run.id, key): value for run, entry in good for key, value in entry.tags.items()})
-    for run, entry in good:
-        if entry.changes:
-            conn.execute(update(t.runs).where(_c.id == run.id).values(**entry.changes))
+    _change_columns(conn, [(run, entry) for run, entry in good if entry.changes])
     touched = sorted({run.id for run, entry in good if entry.rows > 1 or entry.changes})
     if touched:
-        _touch(conn, touched)
+        held_runs.touch(conn, touched)
     return problems
 
 
-# Reading
+def _configs(conn: Connection, held: Mapping[str, Held], entries: Sequence[LogEntry]) -> run_configs.Configs | None:
+    """The configs of the runs whose entries may change them; None if there is no such run."""
+    with_params = {entry.run_id for entry in entries if entry.params}
+    with_source = {entry.run_id for entry in entries if tags.SOURCE_NAME in entry.tags}
+    if not with_params and not with_source:
+        return None
+    runs, sources = (
+        [held[run_id].id for run_id in run_ids if run_id in held]
+        for run_ids in (with_params | with_source, with_source)
+    )
+    return run_configs.Configs(conn, runs, sources)
+
+
+_LOGGED = ("run_name", "notes", "git_commit")
+"""The columns that log entries may change."""
+
+
+def _change_columns(conn: Connection, changed: Sequence[tuple[Held, LogEntry]]) -> None:
+    if not changed:
+        return
+    columns = [_c[name] for name in _LOGGED]
+    runs = {run.id for run, _ in changed}
+    found = conn.execute(select(_c.id, *columns).where(db.among(conn, _c.id, runs)))
+    rows: dict[int, dict[str, Any]] = {row.id: row._asdict() for row in found}
+    for run, entry in changed:
+        row = rows[run.id]
+        audit.updated(conn, entry.actor, "runs", run.run_id, row, entry.changes, project_id=run.project_id)
+        row |= entry.changes
+    raised = update(t.runs).where(_c.id == bindparam("number"))
+    new = [{"number": number} | {f"new_{name}": row[name] for name in _LOGGED} for number, row in sorted(rows.items())]
+    conn.execute(raised.values({name: bindparam(f"new_{name}") for name in _LOGGED}), new)
+
+
+# Finding
 
 
 def find(conn: Connection, actor: Actor, run_id: str) -> tuple[int, int]:
@@ -322,57 +373,3 @@ def find_many(conn: Connection, actor: Actor, run_ids: Iterable[str]) -> dict[st
     statement = select(_c.run_id, _c.id).join(t.experiments, t.experiments.c.id == _c.experiment_id)
     rows = conn.execute(statement.where(db.among(conn, _c.run_id, set(run_ids)), visible(actor)))
     return {row.run_id: row.id for row in rows}
-
-
-def load(conn: Connection, runs: Sequence[int]) -> list[Run]:
-    """The runs with these internal ids and all their parts, in that order. The caller has seen to their visibility."""
-    if not runs:
-        return []
-    texts = _params(conn, runs)
-    labels = _tags(conn, runs)
-    latest = _grouped(metrics.latest(conn, runs))
-    used = _grouped(datasets.inputs(conn, runs))
-    models = _grouped(_models(conn, runs))
-    found: dict[int, Run] = {}
-    for row in conn.execute(select(*_COLUMNS).where(db.among(conn, _c.id, runs))):
-        run = row[0]
-        found[run] = Run(
-            RunInfo._make(row),
-            texts.get(run, {}),
-            labels.get(run, {}),
-            latest.get(run, ()),
-            used.get(run, ()),
-            models.get(run, ()),
-        )
-    return [found[run] for run in runs]
-
-
-def _params(conn: Connection, runs: Sequence[int]) -> dict[int, dict[str, object]]:
-    c = t.run_configs.c
-    rows = conn.execute(select(c.run_id, c.params_json).where(db.among(conn, c.run_id, runs)))
-    return {row.run_id: row.params_json for row in rows}
-
-
-def _tags(conn: Connection, runs: Sequence[int]) -> dict[int, dict[str, str]]:
-    c = t.run_tags.c
-    found: dict[int, dict[str, str]] = {}
-    for number, key, value in conn.execute(select(c.run_id, c.key, c.value).where(db.among(conn, c.run_id, runs))):
-        found.setdefault(number, {})[key] = value
-    return found
-
-
-def _models(conn: Connection, runs: Sequence[int]) -> list[ModelLink]:
-    c = t.run_models.c
-    columns = (c.run_id, c.direction, c.model_id, c.step)
-    rows = conn.execute(select(*columns).where(db.among(conn, c.run_id, runs)).order_by(c.id))
-    return [ModelLink(*row) for row in rows]
-
-
-P = TypeVar("P", metrics.Latest, datasets.RunInput, ModelLink)
-
-
-def _grouped(parts: Iterable[P]) -> dict[int, list[P]]:
-    found: dict[int, list[P]] = {}
-    for part in parts:
-        found.setdefault(part.run, []).append(part)
-    return found

@@ -62,15 +62,40 @@ def one_of(column: str, *values: str) -> CheckConstraint:
 
 
 class UserColumns(TypedColumns):
+    """A person, or a service account, which has tokens and no password."""
+
     user_id: Named[str] = Column(Id, primary_key=True)
     email: Named[str] = Column(Text, unique=True)  # in lower case
-    full_name: Named[str] = Column(Text)
+    full_name: Named[str] = Column(Text, index=True)
     password_hash: Named[str | None] = Column(Text)
     is_active: Named[bool]
+    is_administrator: Named[bool]  # of this server: looks after accounts, and sees no project for that
+    is_service: Named[bool]
     created_at: Named[int] = Column(Time)
+    created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))
+    signed_out_at: Named[int] = Column(Time)  # access tokens made before this moment do not count
 
 
 users = Table("users", metadata, UserColumns)
+
+
+class ApiTokenColumns(TypedColumns):
+    """A personal API token; of its secret only a digest is kept."""
+
+    token_id: Named[str] = Column(Id, primary_key=True)
+    user_id: Named[str] = Column(Id, ForeignKey("users.user_id"), index=True)
+    name: Named[str] = Column(Text)
+    digest: Named[str] = Column(Text, unique=True)  # sha256 of the whole token, 64 hex digits
+    hint: Named[str] = Column(Text)  # its first characters, to tell it from others
+    scope: Named[str] = Column(Text)
+    created_at: Named[int] = Column(Time)
+    created_by: Named[str] = Column(Id, ForeignKey("users.user_id"))
+    expires_at: Named[int | None] = Column(Time)
+    last_used_at: Named[int | None] = Column(Time)  # to the minute
+    revoked_at: Named[int | None] = Column(Time)
+
+
+api_tokens = Table("api_tokens", metadata, ApiTokenColumns, one_of("scope", "read", "write", "admin"))
 
 
 class OrganizationColumns(TypedColumns):
@@ -79,6 +104,7 @@ class OrganizationColumns(TypedColumns):
     description: Named[str | None] = Column(Text)
     created_at: Named[int] = Column(Time)
     created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))
+    deleted_at: Named[int | None] = Column(Time)
 
 
 organizations = Table("organizations", metadata, OrganizationColumns)
@@ -110,6 +136,7 @@ class ProjectColumns(TypedColumns):
     description: Named[str | None] = Column(Text)
     status: Named[str] = Column(Text)
     created_at: Named[int] = Column(Time)
+    deleted_at: Named[int | None] = Column(Time)
 
 
 ml_projects = Table(
@@ -338,6 +365,7 @@ class MetricDefinitionColumns(TypedColumns):
     unit: Named[str | None] = Column(Text)
     goal: Named[str] = Column(Text)
     created_at: Named[int] = Column(Time)
+    created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))  # who may change it
 
 
 metric_definitions = Table(
@@ -393,22 +421,8 @@ Index(
     run_metric_latest.c.scope,
     run_metric_latest.c.is_nan,
     run_metric_latest.c.value,
+    run_metric_latest.c.recorded_at,  # only read along: for the goal `last`
 )
-
-
-class MetricSummaryColumns(TypedColumns):
-    """Derived: the best value of each declared metric in a project."""
-
-    project_id: Named[str] = Column(Id, ForeignKey("ml_projects.project_id"), primary_key=True)
-    metric_id: Named[str] = Column(Id, ForeignKey("metric_definitions.metric_id"), primary_key=True)
-    scope: Named[int] = Column(SmallInteger, primary_key=True)
-    best_value: Named[float | None] = Column(Double)
-    best_run_id: Named[str | None] = Column(Id)
-    updated_at: Named[int] = Column(Time)
-    sample_size: Named[int] = Column(BigInteger)
-
-
-project_metric_summary = Table("project_metric_summary", metadata, MetricSummaryColumns)
 
 
 # Artifacts
@@ -416,7 +430,7 @@ project_metric_summary = Table("project_metric_summary", metadata, MetricSummary
 
 class ArtifactColumns(TypedColumns):
     artifact_id: Named[str] = Column(Id, primary_key=True)
-    project_id: Named[str] = Column(Id, ForeignKey("ml_projects.project_id"), index=True)
+    project_id: Named[str] = Column(Id, ForeignKey("ml_projects.project_id"))
     artifact_type: Named[str] = Column(Text)
     uri: Named[str] = Column(Text)
     checksum: Named[str | None] = Column(Text)  # sha256, 64 hex digits
@@ -430,6 +444,7 @@ artifacts = Table(
     ArtifactColumns,
     CheckConstraint("size_bytes >= 0", name="size_bytes"),
     one_of("artifact_type", "model", "plot", "log", "report", "dataset-sample", "other"),
+    Index(None, "project_id", "created_at", "artifact_id"),  # the order of its list
 )
 
 
@@ -456,19 +471,40 @@ run_artifacts = Table(
 
 
 class AuditColumns(TypedColumns):
-    audit_id: Named[int] = Column(Serial, Identity(), primary_key=True)
+    """One change of an audited table. Each row's hash covers the row before it, so that none can be changed unseen."""
+
+    audit_id: Named[int] = Column(Serial, primary_key=True, autoincrement=False)  # 1, 2, 3 ... without a gap
     table_name: Named[str] = Column(Text)
     operation: Named[str] = Column(String(1))
     row_pk: Named[str] = Column(Text)
     changed_by: Named[str | None] = Column(Id)
     changed_at: Named[int] = Column(Time)
-    old_data: Named[dict[str, object] | None] = Column(Json)
-    new_data: Named[dict[str, object] | None] = Column(Json)
+    old_data: Named[str | None] = Column(Text)  # JSON, as text: what is hashed is what is stored
+    new_data: Named[str | None] = Column(Text)
+    org_id: Named[str | None] = Column(Id)  # whose rows these are; of neither, what belongs to the server
+    project_id: Named[str | None] = Column(Id)
+    row_hash: Named[str] = Column(String(64))
 
 
 audit_log = Table(
-    "audit_log", metadata, AuditColumns, one_of("operation", "I", "U", "D"), Index(None, "table_name", "row_pk")
+    "audit_log",
+    metadata,
+    AuditColumns,
+    one_of("operation", "I", "U", "D"),
+    Index(None, "table_name", "row_pk"),
+    Index(None, "project_id", "audit_id"),
 )
+
+
+class AuditHeadColumns(TypedColumns):
+    """The one row that says how far the audit log goes; whoever adds to the log holds it."""
+
+    id: Named[int] = Column(SmallInteger, primary_key=True, autoincrement=False)
+    last_id: Named[int] = Column(Serial)
+    last_hash: Named[str] = Column(String(64))
+
+
+audit_head = Table("audit_head", metadata, AuditHeadColumns)
 
 
 class ImportJobColumns(TypedColumns):
@@ -480,7 +516,8 @@ class ImportJobColumns(TypedColumns):
     started_at: Named[int | None] = Column(Time)
     finished_at: Named[int | None] = Column(Time)
     created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))
-    stats_json: Named[dict[str, object]] = Column(Json)
+    stats_json: Named[dict[str, int]] = Column(Json)
+    moved_at: Named[int] = Column(Time)  # its last sign of life
 
 
 batch_import_jobs = Table(
@@ -495,11 +532,11 @@ batch_import_jobs = Table(
 
 class ImportErrorColumns(TypedColumns):
     error_id: Named[int] = Column(Serial, Identity(), primary_key=True)
-    job_id: Named[str] = Column(Id, ForeignKey("batch_import_jobs.job_id"), index=True)
+    job_id: Named[str] = Column(Id, ForeignKey("batch_import_jobs.job_id"))
     row_number: Named[int] = Column(BigInteger)
     raw_row: Named[str] = Column(Text)
     error_message: Named[str] = Column(Text)
     created_at: Named[int] = Column(Time)
 
 
-batch_import_errors = Table("batch_import_errors", metadata, ImportErrorColumns)
+batch_import_errors = Table("batch_import_errors", metadata, ImportErrorColumns, Index(None, "job_id", "error_id"))

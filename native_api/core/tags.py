@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select
 
 from native_api.core import db
 from native_api.core import tables as t
+
+# Tags of MLflow clients that the core writes as well, so that these clients see what native callers said.
+USER = "mlflow.user"
+"""Who ran it: the account, where there was one."""
+SOURCE_NAME = "mlflow.source.name"
+"""What ran: a run's command line."""
 
 _UPDATE = "DO UPDATE SET value = excluded.value"
 _put_run_tags = db.BulkInsert(t.run_tags, ["run_id", "key", "value"], f"ON CONFLICT (run_id, key) {_UPDATE}")
@@ -19,6 +25,15 @@ _put_experiment_tags = db.BulkInsert(
 def put_on_runs(conn: Connection, tags: Mapping[tuple[int, str], str]) -> None:
     """Set tags by (run, key), replacing what was there."""
     _put_run_tags(conn, sorted((run, key, value) for (run, key), value in tags.items()))
+
+
+def of_runs(conn: Connection, runs: Collection[int], key: str) -> dict[int, str]:
+    """The values of one tag by run, of those that have it."""
+    c = t.run_tags.c
+    if not runs:
+        return {}
+    rows = conn.execute(select(c.run_id, c.value).where(db.among(conn, c.run_id, runs), c.key == key))
+    return {row.run_id: row.value for row in rows}
 
 
 def put_on_experiment(conn: Connection, experiment: int, tags: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from native_api.core import db
+from native_api.core import audit, db
 from native_api.core.errors import Busy, Problem
 from native_api.core.runs import LogEntry, log
 
@@ -124,6 +124,7 @@ class Writer:
         try:
             conn.begin()
             outcomes = self._apply(conn, group)
+            audit.write(conn)
         except Exception as error:
             _abandon(conn)
             if len(group) > 1:

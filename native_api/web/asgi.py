@@ -5,24 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import NamedTuple
 
 from starlette.applications import Starlette
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
 from native_api.core.access import Scope as Need
-from native_api.core.errors import Forbidden, NoSuchEndpoint
+from native_api.core.errors import Forbidden, NoSuchEndpoint, WrongMethod
 from native_api.settings import LOOPBACK
-from native_api.web.endpoint import Door, Row, Surface, refusal, send_bytes
+from native_api.web.endpoint import Caller, Door, Refusal, Row, Surface, refusal, send_bytes
 
-Opened = tuple[Door, Sequence[Surface]]
+
+class Opened(NamedTuple):
+    """A running server: the door, its surfaces, and whether it answers only to names of this machine."""
+
+    door: Door
+    surfaces: Sequence[Surface]
+    is_local: bool
 
 
 class App:
     """The ASGI application. Endpoints are looked up by their whole path; only paths with parameters are matched.
 
-    `open_` runs from start to stop and gives the door and the surfaces. One of them has the prefix "": what no list
-    names is refused in its shape.
+    `open_` runs from start to stop and gives what is open. One of the surfaces has the prefix "": what no list names is
+    refused in its shape. Every path is served below `/workspaces/<name>` as well, which chooses that workspace.
     """
 
     def __init__(self, open_: Callable[[], AbstractAsyncContextManager[Opened]]) -> None:
@@ -35,8 +42,9 @@ class App:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """From start to stop; the server enters it, and so do tests."""
-        async with self._open() as (self._door, surfaces):
-            for surface in surfaces:
+        async with self._open() as opened:
+            self._door, self._is_local = opened.door, opened.is_local
+            for surface in opened.surfaces:
                 self._add(surface)
             self._prefixes.sort(key=lambda entry: -len(entry[0]))
             yield
@@ -57,23 +65,24 @@ class App:
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        path = scope["path"]
+        path, workspace = scope["path"], None
+        if path.startswith(BELOW_WORKSPACE):
+            workspace, _, rest = path[len(BELOW_WORKSPACE) :].partition("/")
+            path = f"/{rest}"
         params: dict[str, str] = {}
         found = self._exact.get((method, path))
         if found is None:
             found, params = self._match(method, path)
         if found is None:
-            surface = next(surface for prefix, surface in self._prefixes if path.startswith(prefix))
-            await send_bytes(send, *refusal(surface, NoSuchEndpoint(method, path)))
+            await send_bytes(send, *self._refuse_path(method, path))
             return
         surface, row = found
-        if row.needs is not Need.PUBLIC and is_foreign(headers, method):
-            problem = Forbidden(
-                "A request from another site, or to an unknown Host: this server answers only to this machine"
-            )
-            await send_bytes(send, *refusal(surface, problem))
+        is_harmless = row.needs is Need.PUBLIC and method == "GET"
+        if not is_harmless and is_foreign(headers, method, self._is_local):
+            await send_bytes(send, *refusal(surface, Forbidden(FOREIGN)))
             return
-        await self._door.serve(surface, row, headers, params, scope, receive, send)
+        address = scope["client"][0] if scope.get("client") else ""
+        await self._door.serve(surface, row, Caller(headers, address, workspace), params, scope, receive, send)
 
     def _match(self, method: str, path: str) -> tuple[tuple[Surface, Row] | None, dict[str, str]]:
         for its_method, pattern, surface, row in self._patterns:
@@ -81,16 +90,30 @@ class App:
                 return (surface, row), match.groupdict()
         return None, {}
 
+    def _refuse_path(self, method: str, path: str) -> Refusal:
+        surface = next(surface for prefix, surface in self._prefixes if path.startswith(prefix))
+        exact = {its_method for its_method, its_path in self._exact if its_path == path}
+        allowed = exact | {its_method for its_method, pattern, _, _ in self._patterns if pattern.match(path)}
+        error = WrongMethod(method, path, sorted(allowed)) if allowed else NoSuchEndpoint(method, path)
+        return refusal(surface, error)
 
+
+BELOW_WORKSPACE = "/workspaces/"
+FOREIGN = "A request from another site, or to a Host that this server is not"
 _LOCAL = re.compile(rf"^(https?://)?({'|'.join(re.escape(host) for host in LOOPBACK)}|\[::1\])(:\d+)?$")
 
 
-def is_foreign(headers: Mapping[bytes, bytes], method: str) -> bool:
+def is_foreign(headers: Mapping[bytes, bytes], method: str, is_local: bool) -> bool:
     """Whether a browser was led here from another site: by a name that resolves to us, or by a page of its own.
 
-    Needed where callers act without credentials. Clients that are no browsers send our own Host and no Origin.
+    Browsers send along what lets a caller in (an address that needs no credentials, a password they remember) whoever
+    made the page. Clients that are no browsers send our own Host and no Origin.
     """
-    if not _LOCAL.match(headers.get(b"host", b"localhost").decode("latin-1")):
+    host = headers.get(b"host", b"localhost").decode("latin-1")
+    if is_local and not _LOCAL.match(host):
         return True
     origin = headers.get(b"origin")
-    return origin is not None and method != "GET" and not _LOCAL.match(origin.decode("latin-1"))
+    if origin is None or method == "GET":
+        return False
+    named = origin.decode("latin-1")
+    return not (_LOCAL.match(named) if is_local else named.partition("://")[2] == host)

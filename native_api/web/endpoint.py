@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel
@@ -49,6 +49,7 @@ class Read(Endpoint, Generic[M]):
     message: type[M]
     handler: Callable[[Connection, Actor, M], object]
     needs: access.Scope
+    status: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Write(Endpoint, Generic[M]):
     message: type[M]
     handler: Callable[[Connection, Actor, M], object]
     needs: access.Scope
+    status: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,17 +72,40 @@ class Log(Endpoint, Generic[M]):
 
 
 @dataclass(frozen=True)
+class Steps(Endpoint, Generic[M]):
+    """Takes several steps, not all in the database: its handler reads and writes through the door itself."""
+
+    message: type[M]
+    handler: Callable[[Door, Actor, M], Awaitable[object]]
+    needs: access.Scope
+    status: int | None = None
+
+
+@dataclass(frozen=True)
 class Stream(Endpoint):
-    """Takes or gives bytes piece by piece: its handler sees the request itself."""
+    """Takes or gives bytes piece by piece: its handler sees the request itself.
+
+    `form` and `answers` only describe it: the fields of the form it takes, and what it answers.
+    """
 
     handler: Callable[[Door, Actor, Request], Awaitable[Response]]
     needs: access.Scope
+    form: type[BaseModel] | None = None
+    answers: type[BaseModel] | None = None
 
 
-Row = Read[Any] | Write[Any] | Log[Any] | Stream
+Row = Read[Any] | Write[Any] | Log[Any] | Steps[Any] | Stream
 
 
 # What a surface is
+
+
+class Caller(NamedTuple):
+    """What tells who asks, and in which workspace, if the path names one. Header names are lower case."""
+
+    headers: Mapping[bytes, bytes]
+    address: str
+    workspace: str | None
 
 
 class Incoming(NamedTuple):
@@ -112,7 +137,7 @@ class Surface:
     render: Callable[[object], bytes]
     refuse: Callable[[Exception], Refusal]
     statuses: Mapping[str, int]
-    identify: Callable[[Mapping[bytes, bytes]], Actor]
+    identify: Callable[[Door, Caller], Awaitable[Actor]]
 
 
 # The door
@@ -157,7 +182,7 @@ class Door:
         self,
         surface: Surface,
         row: Row,
-        headers: Mapping[bytes, bytes],
+        caller: Caller,
         path_params: dict[str, str],
         scope: Scope,
         receive: Receive,
@@ -165,7 +190,10 @@ class Door:
     ) -> None:
         """Answer one request to one endpoint."""
         try:
-            actor = NOBODY if row.needs is access.Scope.PUBLIC else surface.identify(headers)
+            if row.needs is access.Scope.PUBLIC:
+                actor = replace(NOBODY, address=caller.address)
+            else:
+                actor = await surface.identify(self, caller)
             if not actor.may(row.needs):
                 raise Forbidden(f"This needs {row.needs.name.lower()} access")
             if isinstance(row, Stream):
@@ -174,20 +202,24 @@ class Door:
                 response.raw_headers.extend(SAFETY)
                 await response(scope, receive, send)
                 return
+            headers = caller.headers
             incoming = Incoming(row.method, headers, path_params, scope["query_string"], await _body(headers, receive))
             message = surface.read(row.message, incoming)
             body = await self._answer(surface, row, actor, message)
         except Exception as error:
             await send_bytes(send, *refusal(surface, error))
         else:
-            await send_bytes(send, surface.statuses.get(row.method, 200), body)
+            status = None if isinstance(row, Log) else row.status
+            await send_bytes(send, status or surface.statuses.get(row.method, 200), body)
 
     async def _answer(
-        self, surface: Surface, row: Read[Any] | Write[Any] | Log[Any], actor: Actor, message: BaseModel
+        self, surface: Surface, row: Read[Any] | Write[Any] | Log[Any] | Steps[Any], actor: Actor, message: BaseModel
     ) -> bytes:
         if isinstance(row, Log):
             await self._writer.log(row.handler(actor, message))
             return b"{}"
+        if isinstance(row, Steps):
+            return surface.render(await row.handler(self, actor, message))
         handler = row.handler
         if isinstance(row, Write):
             return surface.render(await self._writer.write(lambda conn: handler(conn, actor, message)))
@@ -223,7 +255,8 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
 
 
 async def send_bytes(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-    """One whole JSON answer."""
+    """One whole JSON answer; 204 has no content."""
     length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *SAFETY, *headers]})
+    content, body = ([], b"") if status == 204 else ([_JSON, length], body)
+    await send({"type": "http.response.start", "status": status, "headers": [*content, *SAFETY, *headers]})
     await send({"type": "http.response.body", "body": body})

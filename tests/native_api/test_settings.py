@@ -19,6 +19,13 @@ OTHERS = {
     "artifact_root": "s3://bucket/path",
     "artifacts_destination": Path("/var/files"),
     "migrate": True,
+    "access": "required",
+    "registration": "closed",
+    "secret_key": "k" * 40,
+    "secret_key_file": "/var/secret.key",
+    "token_minutes": 5,
+    "admin_email": "admin@example.org",
+    "admin_password": "correct horse",
 }
 
 
@@ -56,6 +63,33 @@ def test_to_migrate_is_yes_or_no(monkeypatch: pytest.MonkeyPatch, written: str, 
     assert Settings.from_env().migrate is meant
 
 
+# Access
+
+
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_on_this_machine_access_is_open_unless_it_is_said_to_be_required(host: str) -> None:
+    assert Settings(host=host).is_open
+    assert Settings(host=host, access="open").is_open
+    assert not Settings(host=host, access="required").is_open
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org", ""])
+def test_for_others_access_needs_credentials_and_cannot_be_open(host: str) -> None:
+    assert not Settings.from_env({"host": host}).is_open
+    with pytest.raises(Invalid, match="only for this machine"):
+        Settings.from_env({"host": host, "access": "open"})
+
+
+def test_settings_show_no_secret() -> None:
+    shown = repr(Settings(secret_key="k" * 40, admin_email="admin@example.org", admin_password="correct horse"))
+    assert "admin@example.org" in shown
+    assert "kkk" not in shown
+    assert "horse" not in shown
+
+
+# What is refused
+
+
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_each_name_of_this_machine_will_do(host: str) -> None:
     assert Settings.from_env({"host": host}).host == host
@@ -64,11 +98,6 @@ def test_each_name_of_this_machine_will_do(host: str) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"host": "0.0.0.0"}, "only listens on this machine"),
-        ({"host": "::"}, "only listens on this machine"),
-        ({"host": "192.168.1.2"}, "only listens on this machine"),
-        ({"host": "example.org"}, "only listens on this machine"),
-        ({"host": ""}, "only listens on this machine"),
         ({"port": -1}, "port"),
         ({"port": 65536}, "port"),
         ({"port": "x"}, "not a number"),
@@ -77,6 +106,16 @@ def test_each_name_of_this_machine_will_do(host: str) -> None:
         ({"workers": "1.5"}, "not a number"),
         ({"workers": 2}, "PostgreSQL for more than one worker"),
         ({"workers": 2, "database_url": "sqlite:////var/x.db"}, "PostgreSQL for more than one worker"),
+        ({"access": "closed"}, "open or required"),
+        ({"access": "Open"}, "open or required"),
+        ({"registration": "required"}, "open or closed"),
+        ({"registration": ""}, "open or closed"),
+        ({"token_minutes": 0}, "1 minute and a year"),
+        ({"token_minutes": -5}, "1 minute and a year"),
+        ({"token_minutes": 525_601}, "1 minute and a year"),
+        ({"token_minutes": "x"}, "not a number"),
+        ({"admin_email": "admin@example.org"}, "both an email and a password"),
+        ({"admin_password": "secret"}, "both an email and a password"),
         ({"database_url": ""}, "sqlite:///path or postgresql://"),
         ({"database_url": "tracking.db"}, "sqlite:///path or postgresql://"),
         ({"database_url": "sqlite://"}, "sqlite:///path or postgresql://"),

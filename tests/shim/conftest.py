@@ -32,7 +32,9 @@ def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     else:
         url = fresh_postgres(request.getfixturevalue("postgres_url"), "server")
     schema.upgrade(db.parse_url(url))
-    return Settings(database_url=url, artifacts_destination=folder / "artifacts")
+    return Settings(
+        database_url=url, artifacts_destination=folder / "artifacts", secret_key_file=str(folder / "secret.key")
+    )
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,9 @@ def test_the_schema_goes_up_and_down(url: str, capsys: pytest.CaptureFixture[str
 # What is refused
 
 REFUSED: list[tuple[list[str], str]] = [
-    (["serve", "--host", "0.0.0.0"], "only listens on this machine"),
+    (["serve", "--host", "0.0.0.0"], "make an administrator with `mlflow-shim users create --administrator EMAIL`"),
+    (["serve", "--access", "required"], "make an administrator with `mlflow-shim users create --administrator EMAIL`"),
+    (["serve", "--host", "0.0.0.0", "--access", "open"], "Open access is only for this machine"),
     (["serve", "--workers", "2"], "use PostgreSQL for more than one worker"),
     (["serve", "--database-url", "mysql://localhost/x"], "The database must be"),
     (["serve", "--database-url", "postgresql://127.0.0.1:1/x"], "The database cannot be used: connection failed"),

@@ -18,10 +18,11 @@ from starlette.types import Message
 
 from native_api.core import db, writer
 from native_api.core import tables as t
-from native_api.core.access import NOBODY, Scope
+from native_api.core.access import Scope
+from native_api.core.access_tokens import Keys
 from native_api.settings import Settings
 from native_api.web import endpoint
-from native_api.web.auth import OpenAccess
+from native_api.web.auth import Guard
 from native_api.web.endpoint import Read, Row, Stream, Surface
 from shim.app import create_app, surfaces
 from tests.asgi import JSON, Answer, Caller
@@ -33,6 +34,8 @@ T = TypeVar("T", str, bytes)
 
 TRACKING = "/api/2.0/mlflow"
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
+WORKSPACES = "/api/3.0/mlflow/workspaces"
+WORKSPACE = "door"
 
 some = bounded(max_examples=25, deadline=None)
 numbers = itertools.count()
@@ -58,7 +61,13 @@ class Door(NamedTuple):
     @property
     def path(self) -> str:
         """Its whole path, with something in the place of parameters."""
-        return self.prefix + self.row.path.replace("{run_id}", "f" * 32).replace("{path:path}", "a.txt")
+        path = self.row.path.replace("{path:path}", "a.txt").replace("{workspace_name}", WORKSPACE)
+        return self.prefix + re.sub("{[a-z_]*}", "f" * 32, path)
+
+    @property
+    def status(self) -> int:
+        """What it answers to a good request."""
+        return getattr(self.row, "status", None) or 200
 
     def __repr__(self) -> str:
         return f"{self.row.method} {self.path}"
@@ -66,7 +75,7 @@ class Door(NamedTuple):
 
 @pytest.fixture(scope="module")
 def every_door(settings: Settings) -> list[Door]:
-    listed = surfaces(settings, OpenAccess(NOBODY, "default"))
+    listed = surfaces(settings, Guard(Keys(["k" * 32]), is_open=True))
     return [
         Door(surface, prefix, row) for surface in listed for prefix in surface.prefixes for row in surface.endpoints
     ]
@@ -106,7 +115,7 @@ def contents(settings: Settings) -> Iterator[Contents]:
 
 
 class Target(NamedTuple):
-    """An experiment and a run in it, each with a tag `k`."""
+    """An experiment and a run in it, each with a tag `k`. Beside them there is an empty workspace."""
 
     experiment: str
     run: str
@@ -119,6 +128,7 @@ async def make_target(call: Caller) -> Target:
     tags = [{"key": "k", "value": "v"}]
     experiment = await made("/experiments/create", {"name": f"door {next(numbers)}", "tags": tags})
     run = await made("/runs/create", {**experiment, "tags": tags})
+    await call("POST", WORKSPACES, b'{"name": "%s"}' % WORKSPACE.encode())  # if it is not there
     return Target(experiment["experiment_id"], run["run"]["info"]["run_id"])
 
 
@@ -167,6 +177,8 @@ def valid(target: Target) -> dict[str, dict[str, Any]]:
         "/artifacts/list": run | {"path": "a/b"},
         "/logged-models/search": {"experiment_ids": [target.experiment]},
         "/server-info": {},
+        "/workspaces": {"name": f"door-{next(numbers)}", "description": "d"},
+        "/workspaces/{workspace_name}": {"description": "d"},
     }
 
 
@@ -178,13 +190,19 @@ def test_no_two_rows_have_the_same_method_and_path(every_door: list[Door]) -> No
     assert len(set(named)) == len(named)
 
 
-def test_only_what_the_server_says_of_itself_needs_no_caller(every_door: list[Door]) -> None:
-    public = {(door.row.method, door.row.path) for door in every_door if door.row.needs is Scope.PUBLIC}
-    assert public == {("GET", path) for path in ("/", "/health", "/ready", "/version", "/server-info")}
+def test_only_what_the_server_says_of_itself_and_coming_in_need_no_caller(every_door: list[Door]) -> None:
+    public = {(door.row.method, door.path) for door in every_door if door.row.needs is Scope.PUBLIC}
+    info = {f"/{kind}/3.0/mlflow/server-info" for kind in ("api", "ajax-api")}
+    of_itself = {"/", "/health", "/ready", "/version", *info, "/api/openapi.json"}
+    docs = {f"/api/docs{page}" for page in ("", "/page.css", "/page.js")}
+    coming_in = {f"/api/auth/{way}" for way in ("register", "login", "token")}
+    assert public == {("GET", path) for path in of_itself | docs} | {("POST", path) for path in coming_in}
 
 
 def test_whatever_changes_something_needs_the_scope_to_write(every_door: list[Door]) -> None:
     for door in every_door:
+        if "/auth/" in door.path:
+            continue
         changes = door.row.method != "GET" if isinstance(door.row, Stream) else not isinstance(door.row, Read)
         assert (door.row.needs >= Scope.WRITE) is changes, door
 
@@ -216,12 +234,22 @@ LENIENT = {"status", "run_view_type", "view_type"}
 """Enums, whose unknown values count as absent."""
 
 
+def bodies(door: Door, good: dict[str, Any]) -> Iterator[Any]:
+    """Bodies like the good one, but for one thing that its message does not allow. The path is not in the body."""
+    assert not isinstance(door.row, Stream)
+    schema = door.row.message.model_json_schema()
+    in_path = re.findall("{([a-z_]+)}", door.row.path)
+    fields = {name: inner for name, inner in schema.get("properties", {}).items() if name not in in_path}
+    required = [name for name in schema.get("required", ()) if name not in in_path]
+    return spoiled(schema | {"properties": fields, "required": required}, good, schema.get("$defs", {}))
+
+
 def spoiled(schema: Schema, good: Any, named: dict[str, Schema]) -> Iterator[Any]:
     """Values like the good one, but for one thing that the schema does not allow."""
     kinds = {kind["type"]: kind for kind in _kinds(schema, named)}
     if kind := kinds.get("object"):
         yield from (5, True, "text", [])
-        required = kind.get("required", ())
+        required, good = kind.get("required", ()), good or {}
         for name, inner in kind.get("properties", {}).items():
             others = {other: value for other, value in good.items() if other != name}
             if name in required:
@@ -267,20 +295,18 @@ async def test_a_request_with_one_wrong_thing_is_refused_and_writes_nothing(
 ) -> None:
     for door in doors:
         with subtests.test(door=door):
-            assert not isinstance(door.row, Stream)
             target = await make_target(call)
             good = valid(target)[door.row.path]
             if door.row.path in BEFORE:
                 await call("POST", TRACKING + BEFORE[door.row.path], json.dumps(good).encode())
-            schema = door.row.message.model_json_schema()
             before = contents()
-            for bad in spoiled(schema, good, schema.get("$defs", {})):
+            for bad in bodies(door, good):
                 answer = await call(door.row.method, door.path, json.dumps(bad).encode())
                 check(answer, door, 400)
                 assert answer.json["error_code"] == "INVALID_PARAMETER_VALUE", (bad, answer)
             assert contents() == before
             answer = await call(door.row.method, door.path, json.dumps(good).encode())
-            check(answer, door, 200)  # it was the one thing that was wrong
+            check(answer, door, door.status)  # it was the one thing that was wrong
 
 
 async def test_what_is_no_json_object_is_refused(
@@ -358,7 +384,7 @@ async def test_whatever_is_sent_is_answered(
         answer = await call(door.row.method, door.path, json.dumps(valid(target)[path] | changed).encode())
         check(answer, door)
         after = contents()
-        assert answer.status == 200 or after == before
+        assert answer.status == door.status or after == before
         before = after
 
 
@@ -372,7 +398,7 @@ async def test_whatever_happened_to_a_body_on_its_way_it_is_answered(
     before = contents()
     answer = await call(door.row.method, door.path, cut(body, places, between))
     check(answer, door)
-    assert answer.status == 200 or contents() == before
+    assert answer.status == door.status or contents() == before
 
 
 @given(st.lists(QUERIES, min_size=1, max_size=3))
@@ -493,7 +519,7 @@ async def test_a_body_without_a_length_is_read_to_its_end_or_to_the_limit(
         for parts in ([good, b" " * 10_000], [b" " * 10_001], [b" " * 100] * 101):
             check(await call(door.row.method, door.path, parts), door, 413)
         assert contents() == before
-        check(await call(door.row.method, door.path, [good[:5], b"", good[5:], b" " * 5000]), door, 200)
+        check(await call(door.row.method, door.path, [good[:5], b"", good[5:], b" " * 5000]), door, door.status)
 
 
 async def test_a_body_that_breaks_off_does_nothing(call: Caller, doors: list[Door], contents: Contents) -> None:
@@ -527,7 +553,7 @@ async def test_when_there_is_too_much_to_do_the_caller_is_told_when_to_come_agai
 async def test_what_no_list_names_is_an_unknown_endpoint(
     call: Caller, every_door: list[Door], contents: Contents
 ) -> None:
-    """Other methods too, and in JSON: clients go back to older endpoints only at this code."""
+    """Other methods too, and in JSON: clients go back to older endpoints only at this code. Natively they are 405."""
     known = {(door.row.method, door.path) for door in every_door}
     before = contents()
     for door in every_door:
@@ -535,9 +561,11 @@ async def test_what_no_list_names_is_an_unknown_endpoint(
             others = [] if "{" in door.row.path else [door.path + "x", door.path.upper(), "/" + door.path]
             for path in (door.path, *others):
                 if (method, path) not in known:
+                    is_native = door.surface.name == "native" and path == door.path
                     answer = await call(method, path)
-                    check(answer, door, 404)
-                    assert answer.json["error_code"] == "ENDPOINT_NOT_FOUND"
+                    check(answer, door, 405 if is_native else 404)
+                    code = "METHOD_NOT_ALLOWED" if is_native else "ENDPOINT_NOT_FOUND"
+                    assert answer.json["error_code"] == code
     assert contents() == before
 
 
@@ -561,10 +589,7 @@ async def test_a_request_to_a_foreign_host_is_refused(call: Caller, every_door: 
             b"",
         ):
             answer = await call(door.row.method, door.path, headers=[(b"host", host), JSON])
-            if door.row.needs is Scope.PUBLIC:
-                check(answer, door, 200)
-            else:
-                check(answer, door, 403)
+            check(answer, door, 200 if door.row.needs is Scope.PUBLIC and door.row.method == "GET" else 403)
     assert contents() == before
 
 
@@ -584,21 +609,29 @@ async def test_credentials_that_are_presented_count_and_none_are_known(
 ) -> None:
     before = contents()
     for door in every_door:
-        for value in (b"Basic YTpi", b"Bearer x", b""):
+        for value in (b"Basic YTpi", b"Basic YQ==", b"Basic", b"Bearer x", b"Bearer mls_x", b"Negotiate x", b" "):
             answer = await call(door.row.method, door.path, headers=[(b"authorization", value), JSON])
-            check(answer, door, 200 if door.row.needs is Scope.PUBLIC else 401)
+            many = [429] if value == b"Basic YTpi" and door.surface.name == "native" else []
+            check(answer, door, *([200, 422] if door.row.needs is Scope.PUBLIC else [401, *many]))
     assert contents() == before
 
 
 async def test_an_unknown_workspace_is_not_there(call: Caller, every_door: list[Door], contents: Contents) -> None:
+    """Calls to the native surface and to the workspaces themselves are made in none."""
     before = contents()
     for door in every_door:
-        for name in (b"other", b"default2", b"\xff\xfe", b"d" * 5000):
-            answer = await call(door.row.method, door.path, headers=[(b"x-mlflow-workspace", name), JSON])
-            check(answer, door, 200 if door.row.needs is Scope.PUBLIC else 404)
+        if door.surface.name in ("native", "workspaces"):
+            continue
+        status = 200 if door.row.needs is Scope.PUBLIC else 404
+        for name in ("other", "default2", "ÿþ", "d" * 5000):
+            headers = [(b"x-mlflow-workspace", name.encode("latin-1")), JSON]
+            check(await call(door.row.method, door.path, headers=headers), door, status)
+            check(await call(door.row.method, f"/workspaces/{name}{door.path}"), door, status)
+        for name in ("a\0b", " ", "..", "é", "€"):
+            check(await call(door.row.method, f"/workspaces/{name}{door.path}"), door, status)
     assert contents() == before
-    for name in (b"default", b" ", b""):
-        headers = [(b"x-mlflow-workspace", name)]
+    for value in (b"default", b" ", b""):
+        headers = [(b"x-mlflow-workspace", value)]
         assert (await call("GET", TRACKING + "/experiments/get", b"", b"experiment_id=0", headers)).status == 200
 
 
@@ -619,6 +652,9 @@ BAD_KEYS = [
 ]
 
 
+KEYED = ("/artifacts", "/artifacts/list", "/get-artifact")
+
+
 async def test_a_key_that_is_not_safe_is_refused_and_nothing_is_stored(
     call: Caller, every_door: list[Door], contents: Contents
 ) -> None:
@@ -628,7 +664,7 @@ async def test_a_key_that_is_not_safe_is_refused_and_nothing_is_stored(
         for key in BAD_KEYS:
             if "{path" in door.row.path:
                 check(await call(door.row.method, f"{door.prefix}/artifacts/{key}", b"bytes"), door, 400, 404)
-            elif door.row.path in ("/artifacts", "/artifacts/list", "/get-artifact"):
+            elif door.surface.name != "native" and door.row.path in KEYED:
                 query = f"run_id={run}&path={quote(key)}".encode()
                 check(await call(door.row.method, door.path, query=query), door, 400, 404)
     assert contents() == before

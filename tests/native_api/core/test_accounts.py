@@ -10,9 +10,11 @@ from time import sleep
 import pytest
 from sqlalchemy import Connection, Engine, func, select
 
-from native_api.core import accounts, db, experiments
+from native_api.core import accounts, actors, audit, db, experiments, passwords, users
 from native_api.core import tables as t
-from native_api.core.access import Scope
+from native_api.core.access import Actor, OrgRole, Scope
+from native_api.core.errors import Forbidden, NotFound, Unauthenticated
+from native_api.core.users import Identity, NewUser
 from tests.conftest import fresh_postgres
 
 ROOT = "mlflow-artifacts:/"
@@ -36,6 +38,11 @@ def counts(conn: Connection) -> list[int]:
     return [conn.execute(select(func.count()).select_from(table)).scalar_one() for table in MADE]
 
 
+def local_owner(conn: Connection) -> Actor:
+    """Whoever calls without credentials, in the default workspace."""
+    return actors.in_workspace(conn, accounts.local_owner(conn), "default")
+
+
 def test_a_fresh_server_has_an_owner_an_organisation_a_project_and_an_experiment(conn: Connection) -> None:
     accounts.set_up(conn, ROOT)
     owner = conn.execute(select(t.users)).one()
@@ -52,8 +59,10 @@ def test_a_fresh_server_has_an_owner_an_organisation_a_project_and_an_experiment
 
 def test_whoever_needs_no_credentials_acts_as_the_owner(conn: Connection) -> None:
     accounts.set_up(conn, ROOT)
-    owner = accounts.local_owner(conn)
-    assert owner.user_id == conn.scalars(select(t.users.c.user_id)).one()
+    identity = accounts.local_owner(conn)
+    assert identity == Identity(conn.scalars(select(t.users.c.user_id)).one(), "", Scope.ADMIN, True)
+    owner = local_owner(conn)
+    assert (owner.user_id, owner.workspace, owner.scope) == (identity.user_id, "default", Scope.ADMIN)
     assert owner.projects == {owner.project_id: Scope.ADMIN}
     default = experiments.get(conn, owner, 0)
     assert (default.name, default.project_id, default.artifact_location) == (
@@ -73,25 +82,25 @@ def test_whoever_needs_no_credentials_acts_as_the_owner(conn: Connection) -> Non
 )
 def test_the_first_experiment_is_placed_as_new_ones_are(conn: Connection, root: str, location: str) -> None:
     accounts.set_up(conn, root)
-    owner = accounts.local_owner(conn)
+    owner = local_owner(conn)
     assert experiments.get(conn, owner, 0).artifact_location == location
-    made = experiments.create(conn, owner, "next", artifact_root=root)
+    made = experiments.create(conn, owner, owner.project_id, "next", artifact_root=root)
     assert experiments.get(conn, owner, made).artifact_location == f"{location[:-1]}{made}"
 
 
 def test_the_next_experiment_is_not_0_again(conn: Connection) -> None:
     accounts.set_up(conn, ROOT)
-    owner = accounts.local_owner(conn)
-    assert experiments.create(conn, owner, "next", artifact_root=ROOT) > 0
+    owner = local_owner(conn)
+    assert experiments.create(conn, owner, owner.project_id, "next", artifact_root=ROOT) > 0
 
 
 def test_setting_up_again_changes_nothing(conn: Connection) -> None:
     accounts.set_up(conn, ROOT)
-    owner = accounts.local_owner(conn)
-    experiments.rename(conn, owner, 0, "mine")
+    owner = local_owner(conn)
+    experiments.change(conn, owner, 0, {"name": "mine"})
     accounts.set_up(conn, "s3://elsewhere")
     assert counts(conn) == [1] * len(MADE)
-    assert accounts.local_owner(conn) == owner
+    assert local_owner(conn) == owner
     assert (experiments.get(conn, owner, 0).name, experiments.get(conn, owner, 0).artifact_location) == (
         "mine",
         "mlflow-artifacts:/0",
@@ -100,20 +109,61 @@ def test_setting_up_again_changes_nothing(conn: Connection) -> None:
 
 def test_two_that_set_up_at_once_make_one(fresh: Engine) -> None:
     def start() -> None:
-        with fresh.begin() as conn:
+        with audit.transaction(fresh) as conn:
             accounts.set_up(conn, ROOT)
 
     with ThreadPoolExecutor() as pool:
-        with fresh.begin() as conn:
+        with audit.transaction(fresh) as conn:
             accounts.set_up(conn, ROOT)
             second = pool.submit(start)
             sleep(0.3)  # it has seen an empty database, or waits for this one
         second.result()
     with fresh.connect() as conn:
         assert counts(conn) == [1] * len(MADE)
-        assert accounts.local_owner(conn).projects
+        assert local_owner(conn).projects
+        audit_ids = list(conn.scalars(select(t.audit_log.c.audit_id).order_by(t.audit_log.c.audit_id)))
+        assert audit_ids == list(range(1, 7))
 
 
 def test_without_a_project_nobody_is_the_owner(conn: Connection) -> None:
-    with pytest.raises(LookupError, match="no owner"):
+    with pytest.raises(Unauthenticated, match="no owner"):
         accounts.local_owner(conn)
+
+
+# Administrators
+
+
+def test_an_administrator_owns_the_default_organisation(conn: Connection) -> None:
+    accounts.set_up(conn, ROOT)
+    made = accounts.make_administrator(conn, "Admin@Example.org", "Admin", "correct horse")
+    assert made is not None
+    assert (made.email, made.is_administrator, made.is_active) == ("admin@example.org", True, True)
+    login = users.find_login(conn, "admin@example.org")
+    assert login is not None
+    assert passwords.matches("correct horse", login.password_hash)
+    admin = actors.anywhere(conn, Identity(made.user_id, made.email, Scope.ADMIN, True))
+    assert list(admin.orgs.values()) == [OrgRole.OWNER]
+    assert list(admin.projects.values()) == [Scope.ADMIN]
+    assert accounts.local_owner(conn).user_id != made.user_id
+
+
+def test_an_administrator_is_made_once(conn: Connection) -> None:
+    accounts.set_up(conn, ROOT)
+    assert not users.has_administrator(conn)  # the local owner can only come in without credentials
+    assert accounts.make_administrator(conn, "admin@example.org", "Admin", "correct horse")
+    assert users.has_administrator(conn)
+    assert accounts.make_administrator(conn, "ADMIN@example.org", "Other", "battery staple") is None
+    login = users.find_login(conn, "admin@example.org")
+    assert login is not None
+    assert passwords.matches("correct horse", login.password_hash)
+
+
+def test_somebody_new_has_no_role_anywhere(conn: Connection) -> None:
+    accounts.set_up(conn, ROOT)
+    user = users.register(conn, NewUser("new@example.org", "New"))
+    identity = Identity(user.user_id, user.email, Scope.ADMIN, False)
+    assert (actors.anywhere(conn, identity).projects, actors.anywhere(conn, identity).orgs) == ({}, {})
+    with pytest.raises(Forbidden, match="no role in the workspace 'default'"):
+        actors.in_workspace(conn, identity, "default")
+    with pytest.raises(NotFound):
+        actors.in_workspace(conn, identity, "other")

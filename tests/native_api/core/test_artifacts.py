@@ -1,22 +1,22 @@
-"""A key belongs to who owns the experiment or run it is below, and files there have rows."""
+"""Artifacts are what projects keep, and files that came in below a run have rows of their own."""
 
 from __future__ import annotations
 
-from itertools import count
+import json
+from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
 
-from native_api.core import artifacts
+from native_api.core import artifacts, db, places
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
-from native_api.core.artifacts import InRun, Place, Root
 from native_api.core.errors import Conflict, Forbidden, Invalid, NotFound
 from tests.conftest import make_actor
+from tests.native_api.core.test_places import OTHER_RUN, RUN, add_experiment, number_of
 
-RUN, OTHER_RUN = "a" * 32, "b" * 32
 SHA = "0" * 64
-numbers = count(1000)
 
 
 @pytest.fixture
@@ -25,190 +25,91 @@ def other(conn: Connection) -> Actor:
     return make_actor(conn, "two")
 
 
-def add_experiment(conn: Connection, actor: Actor, location: str, *run_ids: str) -> int:
-    """The short id of a new experiment placed there, with runs of these ids."""
-    number = next(numbers)
-    conn.execute(
-        t.experiments.insert(),
-        {
-            "id": number,
-            "experiment_id": f"{number:032x}",
-            "project_id": actor.project_id,
-            "name": f"e{number}",
-            "artifact_location": location,
-            "created_at": 1,
-            "updated_at": 1,
-        },
+def entries(conn: Connection) -> list[tuple[str, str, Any, Any]]:
+    """(operation, id, before, after) of each change of artifacts that the audit log is going to tell of."""
+    found = [change for change in db.pending(conn).changes if change.table_name == "artifacts"]
+    assert all(change.project_id for change in found)
+    return [
+        (c.operation, c.row_pk, c.old_data and json.loads(c.old_data), c.new_data and json.loads(c.new_data))
+        for c in found
+    ]
+
+
+# Kept by hand
+
+
+def test_an_artifact_is_what_was_said_of_it(conn: Connection, actor: Actor) -> None:
+    made = artifacts.create(
+        conn, actor, actor.project_id, "s3://bucket/a", artifact_type="model", checksum=SHA, size_bytes=5
     )
-    for run_id in run_ids:
-        conn.execute(
-            t.runs.insert(),
-            {
-                "id": next(numbers),
-                "run_id": run_id,
-                "experiment_id": number,
-                "status": "running",
-                "user_name": "",
-                "artifact_uri": f"{location.rstrip('/')}/{run_id}/artifacts",
-                "created_at": 1,
-                "revision": 1,
-            },
-        )
-    return number
-
-
-def number_of(conn: Connection, run_id: str) -> int:
-    return conn.execute(select(t.runs.c.id).where(t.runs.c.run_id == run_id)).scalar_one()
-
-
-# Whose place it is
+    assert made[1:6] == (actor.project_id, "model", "s3://bucket/a", SHA, 5)
+    assert artifacts.get(conn, actor, made.artifact_id) == made
 
 
 @pytest.mark.parametrize(
-    ("location", "key"),
-    [
-        ("mlflow-artifacts:/0", "0"),
-        ("mlflow-artifacts:/0/", "0"),
-        ("mlflow-artifacts:///0", "0"),
-        ("mlflow-artifacts://example.org:5000/team/a b", "team/a b"),
-        ("mlflow-artifacts:/team/a b", "team/a b"),
-        ("mlflow-artifacts:/team/a%20b", "team/a b"),
-        ("mlflow-artifacts:/", ""),
-        ("mlflow-artifacts://example.org", ""),
-    ],
+    ("uri", "kind"), [("s3://b/model.pkl", "model"), ("https://x.org/plot.png", "plot"), ("x", "other")]
 )
-def test_a_location_however_it_is_written_owns_what_is_below(
-    conn: Connection, actor: Actor, location: str, key: str
+def test_without_a_type_its_uri_tells_the_kind(conn: Connection, actor: Actor, uri: str, kind: str) -> None:
+    assert artifacts.create(conn, actor, actor.project_id, uri).artifact_type == kind
+
+
+def test_a_change_sets_what_it_names_and_nothing_else(conn: Connection, actor: Actor) -> None:
+    made = artifacts.create(conn, actor, actor.project_id, "s3://a", checksum=SHA)
+    changed = artifacts.change(conn, actor, made.artifact_id, {"uri": "s3://b", "checksum": None})
+    assert changed == made._replace(uri="s3://b", checksum=None) == artifacts.get(conn, actor, made.artifact_id)
+    assert artifacts.change(conn, actor, made.artifact_id, {}) == changed
+
+
+def test_a_deleted_artifact_is_gone(conn: Connection, actor: Actor) -> None:
+    made = artifacts.create(conn, actor, actor.project_id, "s3://a")
+    artifacts.delete(conn, actor, made.artifact_id)
+    with pytest.raises(NotFound, match="No artifact"):
+        artifacts.get(conn, actor, made.artifact_id)
+
+
+def test_the_log_tells_of_every_change_by_hand(conn: Connection, actor: Actor) -> None:
+    made = artifacts.create(conn, actor, actor.project_id, "s3://a")
+    pk = made.artifact_id
+    artifacts.change(conn, actor, pk, {"uri": "s3://b", "checksum": None})
+    artifacts.change(conn, actor, pk, {"uri": "s3://b"})
+    artifacts.delete(conn, actor, pk)
+    assert entries(conn) == [
+        ("I", pk, None, made._asdict()),
+        ("U", pk, {"uri": "s3://a"}, {"uri": "s3://b"}),
+        ("D", pk, made._replace(uri="s3://b")._asdict(), None),
+    ]
+
+
+def test_a_list_is_read_page_by_page_newest_first(
+    conn: Connection, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    experiment = add_experiment(conn, actor, location, RUN)
-    below = f"{key}/".lstrip("/")
-    assert artifacts.proxied_key(location) == key
-    for inside in (f"{below}models/m-1/artifacts/MLmodel", f"{below}traces"):
-        assert artifacts.find_place(conn, actor, inside) == Place(inside, experiment, actor.project_id, None)
-    place = artifacts.get_place(conn, actor, f"{below}{RUN}/artifacts/plots/a.png", Scope.WRITE)
-    assert place.experiment == experiment
-    assert place.run == InRun(number_of(conn, RUN), RUN, f"{location.rstrip('/')}/{RUN}/artifacts", "plots/a.png")
+    made = []
+    for now in (1, 1, 2, 3, 3):
+        monkeypatch.setattr("native_api.core.clock.now", partial(int, now))
+        made.append(artifacts.create(conn, actor, actor.project_id, "s3://a"))
+    read: list[artifacts.Artifact] = []
+    token = None
+    while True:
+        page = artifacts.page(conn, actor, 2, token)
+        assert len(page.items) <= 2
+        read += page.items
+        token = page.next_token
+        if token is None:
+            break
+    assert read == sorted(made, key=lambda artifact: (artifact.created_at, artifact.artifact_id), reverse=True)
 
 
-@pytest.mark.parametrize(
-    "uri", ["/data/0", "file:///data/0", "s3://bucket/0", "mlflow-artifacts:/a/../b", "runs:/0", ""]
-)
-def test_other_locations_are_not_on_the_proxy(conn: Connection, actor: Actor, uri: str) -> None:
-    assert artifacts.proxied_key(uri) is None
-    add_experiment(conn, actor, uri, RUN)
-    assert artifacts.find_place(conn, actor, "data/0") is None
-    assert artifacts.find_place(conn, actor, f"data/0/{RUN}/artifacts/a") is None
+def test_a_list_is_of_one_project_or_one_type(conn: Connection, actor: Actor, other: Actor) -> None:
+    both = Actor(actor.user_id, "", {**actor.projects, **other.projects})
+    mine = artifacts.create(conn, actor, actor.project_id, "s3://a.png")
+    theirs = artifacts.create(conn, other, other.project_id, "s3://a.pkl")
+    assert artifacts.page(conn, both, 9, None, project_id=other.project_id).items == [theirs]
+    assert artifacts.page(conn, both, 9, None, artifact_type="plot").items == [mine]
+    assert artifacts.page(conn, actor, 9, None, project_id=other.project_id).items == []
+    assert artifacts.page(conn, other, 9, None).items == [theirs]
 
 
-@pytest.mark.parametrize(("below", "path"), [("", ""), ("/artifacts", ""), ("/artifacts/a/b", "a/b")])
-def test_a_place_knows_its_path_in_the_run(conn: Connection, actor: Actor, below: str, path: str) -> None:
-    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
-    run = artifacts.get_place(conn, actor, f"0/{RUN}{below}").run
-    assert run is not None
-    assert (run.run_id, run.path) == (RUN, path)
-
-
-@pytest.mark.parametrize(
-    "key", [f"0/{RUN}/artifactsx", f"0/{RUN}/else/a", f"0/x/{RUN}/artifacts/a", f"0/{OTHER_RUN}/artifacts"]
-)
-def test_what_only_looks_like_a_run_is_the_experiments(conn: Connection, actor: Actor, key: str) -> None:
-    experiment = add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
-    assert artifacts.get_place(conn, actor, key) == Place(key, experiment, actor.project_id, None)
-
-
-def test_the_experiment_furthest_down_owns_a_key(conn: Connection, actor: Actor) -> None:
-    top = add_experiment(conn, actor, "mlflow-artifacts:/")
-    middle = add_experiment(conn, actor, "mlflow-artifacts:/a")
-    bottom = add_experiment(conn, actor, "mlflow-artifacts:/a/b")
-    found = [artifacts.get_place(conn, actor, key).experiment for key in ("", "b", "a", "a/bc", "ab", "a/b", "a/b/c")]
-    assert found == [top, top, middle, middle, top, bottom, bottom]
-
-
-def test_a_key_of_nobody_is_not_found(conn: Connection, actor: Actor) -> None:
-    add_experiment(conn, actor, "mlflow-artifacts:/a", RUN)
-    for key in ("", "b", "ab", "A", RUN, f"{RUN}/artifacts/x"):
-        assert artifacts.find_place(conn, actor, key) is None
-        with pytest.raises(NotFound):
-            artifacts.get_place(conn, actor, key)
-
-
-def test_what_is_deleted_keeps_its_place(conn: Connection, actor: Actor) -> None:
-    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
-    for table in (t.experiments, t.runs):
-        conn.execute(table.update().values(deleted_at=2))
-    place = artifacts.get_place(conn, actor, f"0/{RUN}/artifacts/a")
-    assert place.run is not None
-    assert artifacts.root_of_run(conn, actor, RUN) == Root(f"mlflow-artifacts:/0/{RUN}/artifacts", f"0/{RUN}/artifacts")
-
-
-def test_the_root_of_a_run_may_be_elsewhere(conn: Connection, actor: Actor) -> None:
-    add_experiment(conn, actor, "s3://bucket/0", RUN)
-    assert artifacts.root_of_run(conn, actor, RUN) == Root(f"s3://bucket/0/{RUN}/artifacts", None)
-    with pytest.raises(NotFound, match="No run"):
-        artifacts.root_of_run(conn, actor, OTHER_RUN)
-
-
-# Tenants
-
-
-def test_what_is_out_of_view_does_not_exist(conn: Connection, actor: Actor, other: Actor) -> None:
-    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
-    for key in ("0", "0/models/m", f"0/{RUN}", f"0/{RUN}/artifacts/a"):
-        assert artifacts.find_place(conn, other, key) is None
-        with pytest.raises(NotFound):
-            artifacts.get_place(conn, other, key, Scope.WRITE)
-    with pytest.raises(NotFound):
-        artifacts.root_of_run(conn, other, RUN)
-
-
-def test_who_may_only_read_may_not_write(conn: Connection, actor: Actor) -> None:
-    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
-    reader = Actor("reader", actor.project_id, {actor.project_id: Scope.READ})
-    place = artifacts.get_place(conn, reader, f"0/{RUN}/artifacts/a")
-    with pytest.raises(Forbidden):
-        artifacts.get_place(conn, reader, place.key, Scope.WRITE)
-    with pytest.raises(Forbidden):
-        artifacts.record(conn, reader, place, 1, SHA)
-    with pytest.raises(Forbidden):
-        artifacts.forget(conn, reader, place)
-
-
-@pytest.mark.parametrize(
-    "location",
-    ["mlflow-artifacts:/", "mlflow-artifacts:/0", "mlflow-artifacts:/0/models", f"mlflow-artifacts:/0/{RUN}/artifacts"],
-)
-def test_an_experiment_placed_over_anothers_gives_nothing_away(
-    conn: Connection, actor: Actor, other: Actor, location: str
-) -> None:
-    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
-    add_experiment(conn, other, location, OTHER_RUN)
-    for key in ("0", "0/models", "0/models/m", f"0/{RUN}/artifacts", f"0/{RUN}/artifacts/a"):
-        assert artifacts.find_place(conn, other, key) is None
-    mine = artifacts.get_place(conn, actor, f"0/{RUN}/artifacts/a")
-    assert mine.run is not None
-    assert mine.run.run_id == RUN
-
-
-def test_the_topmost_place_is_in_nobodys_way(conn: Connection, actor: Actor, other: Actor) -> None:
-    around = add_experiment(conn, other, "mlflow-artifacts:/")
-    inside = add_experiment(conn, actor, "mlflow-artifacts:/0")
-    assert artifacts.get_place(conn, actor, "0/models").experiment == inside
-    assert artifacts.get_place(conn, other, "1").experiment == around
-
-
-def test_a_run_inside_the_folder_of_a_run_has_its_own_files(conn: Connection, actor: Actor) -> None:
-    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
-    add_experiment(conn, actor, f"mlflow-artifacts:/0/{RUN}/artifacts/nested", OTHER_RUN)
-    for key, run_id in (
-        (f"0/{RUN}/artifacts/nested/{OTHER_RUN}/artifacts/a", OTHER_RUN),
-        (f"0/{RUN}/artifacts/a", RUN),
-    ):
-        run = artifacts.get_place(conn, actor, key).run
-        assert run is not None
-        assert (run.run_id, run.path) == (run_id, "a")
-
-
-# Rows
+# Files below runs
 
 
 def rows(conn: Connection) -> list[tuple[str, str, int | None, str | None]]:
@@ -229,13 +130,13 @@ def recorded(conn: Connection, actor: Actor) -> Connection:
     add_experiment(conn, actor, "mlflow-artifacts:/0", RUN, OTHER_RUN)
     for run_id, paths in ((RUN, ("a/b", "a/b.txt", "a/b/c", "a_b/c")), (OTHER_RUN, ("a/b",))):
         for path in paths:
-            artifacts.record(conn, actor, artifacts.get_place(conn, actor, f"0/{run_id}/artifacts/{path}"), 1, SHA)
+            artifacts.record(conn, actor, places.get_place(conn, actor, f"0/{run_id}/artifacts/{path}"), 1, SHA)
     return conn
 
 
 def test_an_upload_is_recorded_and_the_next_one_replaces_it(conn: Connection, actor: Actor) -> None:
     add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
-    place = artifacts.get_place(conn, actor, f"0/{RUN}/artifacts/model/model.pkl")
+    place = places.get_place(conn, actor, f"0/{RUN}/artifacts/model/model.pkl")
     artifacts.record(conn, actor, place, 5, SHA)
     before = conn.execute(select(t.artifacts)).one()
     assert (before.project_id, before.uri) == (actor.project_id, f"mlflow-artifacts:/0/{RUN}/artifacts/model/model.pkl")
@@ -245,10 +146,45 @@ def test_an_upload_is_recorded_and_the_next_one_replaces_it(conn: Connection, ac
     assert conn.execute(select(t.artifacts.c.artifact_id)).scalar_one() == before.artifact_id
 
 
+def test_the_log_tells_of_each_file_that_arrives_is_replaced_or_goes(conn: Connection, actor: Actor) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    place = places.get_place(conn, actor, f"0/{RUN}/artifacts/a.txt")
+    for size, checksum in ((5, SHA), (5, SHA), (7, "1" * 64)):
+        artifacts.record(conn, actor, place, size, checksum)
+    artifacts.forget(conn, actor, place)
+    artifacts.forget(conn, actor, place)
+    (_, pk, _, new), *rest = entries(conn)
+    assert (new["uri"], new["size_bytes"], new["checksum"]) == (f"mlflow-artifacts:/0/{RUN}/artifacts/a.txt", 5, SHA)
+    assert rest == [
+        ("U", pk, {"checksum": SHA, "size_bytes": 5}, {"checksum": "1" * 64, "size_bytes": 7}),
+        ("D", pk, new | {"checksum": "1" * 64, "size_bytes": 7}, None),
+    ]
+
+
+def test_of_a_file_only_the_type_can_be_changed_by_hand(recorded: Connection, actor: Actor) -> None:
+    artifact_id = artifacts.page(recorded, actor, 1, None).items[0].artifact_id
+    assert artifacts.change(recorded, actor, artifact_id, {"artifact_type": "report"}).artifact_type == "report"
+    for change in ({"uri": "s3://a"}, {"checksum": None}, {"size_bytes": 9}):
+        with pytest.raises(Conflict, match="artifacts API"):
+            artifacts.change(recorded, actor, artifact_id, change)
+    with pytest.raises(Conflict, match="unlink"):
+        artifacts.delete(recorded, actor, artifact_id)
+
+
+def test_who_may_only_read_records_and_forgets_nothing(conn: Connection, actor: Actor) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    reader = Actor("reader", actor.project_id, {actor.project_id: Scope.READ})
+    place = places.get_place(conn, reader, f"0/{RUN}/artifacts/a")
+    with pytest.raises(Forbidden):
+        artifacts.record(conn, reader, place, 1, SHA)
+    with pytest.raises(Forbidden):
+        artifacts.forget(conn, reader, place)
+
+
 @pytest.mark.parametrize("key", ["0/models/m-1/artifacts/MLmodel", f"0/{RUN}/artifacts"])
 def test_files_outside_of_runs_have_no_rows(conn: Connection, actor: Actor, key: str) -> None:
     add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
-    artifacts.record(conn, actor, artifacts.get_place(conn, actor, key), 5, SHA)
+    artifacts.record(conn, actor, places.get_place(conn, actor, key), 5, SHA)
     assert rows(conn) == []
 
 
@@ -268,13 +204,13 @@ def test_files_outside_of_runs_have_no_rows(conn: Connection, actor: Actor, key:
 def test_deleted_files_are_forgotten_with_all_below(
     recorded: Connection, actor: Actor, key: str, left: list[str]
 ) -> None:
-    artifacts.forget(recorded, actor, artifacts.get_place(recorded, actor, key))
+    artifacts.forget(recorded, actor, places.get_place(recorded, actor, key))
     assert [row[0] for row in rows(recorded)] == left
     assert len(recorded.execute(select(t.artifacts)).all()) == len(left)
 
 
 def test_an_artifact_linked_to_another_run_outlives_its_file(recorded: Connection, actor: Actor) -> None:
-    place = artifacts.get_place(recorded, actor, f"0/{RUN}/artifacts/a/b/c")
+    place = places.get_place(recorded, actor, f"0/{RUN}/artifacts/a/b/c")
     linked = recorded.execute(
         select(t.run_artifacts.c.artifact_id).where(t.run_artifacts.c.path == "a/b/c")
     ).scalar_one()
@@ -290,7 +226,7 @@ def test_an_artifact_linked_to_another_run_outlives_its_file(recorded: Connectio
     )
     artifacts.forget(recorded, actor, place)
     assert recorded.execute(select(t.artifacts).where(t.artifacts.c.artifact_id == linked)).one()
-    artifacts.forget(recorded, actor, artifacts.get_place(recorded, actor, "0"))
+    artifacts.forget(recorded, actor, places.get_place(recorded, actor, "0"))
     assert [row[0] for row in rows(recorded)] == [""]  # what was linked by hand has no path
 
 
@@ -298,14 +234,14 @@ def test_nobody_deletes_what_others_keep_further_down(conn: Connection, actor: A
     add_experiment(conn, actor, "mlflow-artifacts:/team")
     add_experiment(conn, other, "mlflow-artifacts://example.org/team/b/c", RUN)
     with pytest.raises(Conflict):
-        artifacts.forget(conn, actor, artifacts.get_place(conn, actor, "team"))
-    artifacts.forget(conn, actor, artifacts.get_place(conn, actor, "team/a"))
+        artifacts.forget(conn, actor, places.get_place(conn, actor, "team"))
+    artifacts.forget(conn, actor, places.get_place(conn, actor, "team/a"))
 
 
 def test_everything_at_once_is_not_deleted(conn: Connection, actor: Actor) -> None:
     add_experiment(conn, actor, "mlflow-artifacts:/")
     with pytest.raises(Invalid):
-        artifacts.forget(conn, actor, artifacts.get_place(conn, actor, ""))
+        artifacts.forget(conn, actor, places.get_place(conn, actor, ""))
 
 
 # Kinds of files

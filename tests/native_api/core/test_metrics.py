@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
-from native_api.core import metrics
+from native_api.core import metric_values, metrics
 from native_api.core import tables as t
 from native_api.core.metrics import MetricScope, Name, Point
 
@@ -129,3 +129,40 @@ def test_keys_are_remembered_only_once_committed(conn: Connection) -> None:
         savepoint.rollback()
     assert "rolled back" not in metrics.intern(conn, set())
     assert metrics.find_id(conn, "rolled back") is None
+
+
+# Values as native callers read them
+
+
+def test_values_are_paged_in_the_order_that_they_are_stored_in(conn: Connection) -> None:
+    names = [Name(scope, key) for key in ("loss", "acc") for scope in (MetricScope.NONE, MetricScope.VAL)]
+    points = [
+        *(Point(step, time, value) for step in (2**40, -3, 0) for time in (5, 1) for value in (math.inf, -0.5)),
+        *(Point(0, 9, 0.0, is_nan=1), Point(0, 9, 0.0), Point(0, 3, 1.0, is_final=1), Point(0, 2, 2.0, is_final=1)),
+    ]
+    for name in names:
+        log(conn, *points, name=name)
+    metrics.append(conn, [(RUN + 1, EXPERIMENT, {LOSS: points})])
+
+    def paged(limit: int, **which: object) -> list[metric_values.MetricValue]:
+        found: list[metric_values.MetricValue] = []
+        token = None
+        while page := metric_values.page(conn, RUN, limit, token, **which):  # type: ignore[arg-type]
+            found += page.items
+            token = page.next_token
+            if token is None:
+                break
+        return found
+
+    whole = paged(1000)
+    assert len(whole) == len(names) * len(points)
+    for name in names:
+        of_name = paged(1000, key=name.key, scope=name.scope)
+        in_order = sorted(points, key=lambda point: (point.is_final, point.step, *point[1:4]))
+        assert [(one.is_final, one.step, one.recorded_at, one.value, one.is_nan) for one in of_name] == [
+            (point.is_final, *point[:4]) for point in in_order
+        ]
+        assert paged(3, key=name.key, scope=name.scope) == of_name
+    assert paged(7) == whole
+    assert paged(5, key="loss") == [one for one in whole if one.key == "loss"]
+    assert paged(5, scope=2) == [one for one in whole if one.scope == 2]

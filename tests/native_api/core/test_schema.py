@@ -259,6 +259,41 @@ def test_people_read_metrics_by_their_names(upgraded: Engine) -> None:
     assert moment(rows[3].recorded_at) == datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def test_the_summary_of_a_project_is_by_the_goals_and_always_true(upgraded: Engine) -> None:
+    latest = {"metric_id": 7, "scope": 2, "experiment_id": 0, "is_final": 0, "step": 1, "is_nan": 0, "count": 1}
+    latest |= {"first_step": 1, "first_recorded_at": 1}
+    run = {
+        "experiment_id": 0,
+        "status": "running",
+        "user_name": "",
+        "artifact_uri": "x",
+        "created_at": 1,
+        "revision": 1,
+    }
+    values = [(5, 0.5, 10), (6, 0.3, 20), (7, 0.7, -(2**63)), (8, 0.3, 15), (9, 0.1, 30)]
+    with upgraded.begin() as conn:
+        add_run(conn)
+        conn.execute(t.metric_keys.insert(), {"id": 7, "key": "loss"})
+        conn.execute(t.metric_definitions.insert(), {"metric_id": "m", "key": "loss", "goal": "max", "created_at": 1})
+        conn.execute(t.runs.insert(), [run | {"id": number, "run_id": str(number)} for number in (9, 8, 7, 6)])
+        conn.execute(
+            t.run_metric_latest.insert(),
+            [latest | {"run_id": run, "value": value, "recorded_at": at} for run, value, at in values],
+        )
+        conn.execute(t.runs.update().where(t.runs.c.id == 9).values(deleted_at=1))
+        conn.execute(t.run_metric_latest.update().where(t.run_metric_latest.c.run_id == 7).values(is_nan=1))
+        for goal, best in {"max": (0.5, "a" * 32), "min": (0.3, "6"), "last": (0.3, "6")}.items():
+            conn.execute(t.metric_definitions.update().values(goal=goal))
+            row = conn.execute(text("SELECT * FROM project_metric_summary")).one()
+            assert (row.metric_id, row.scope, row.best_value, row.best_run_id, row.sample_size) == (
+                "m",
+                "val",
+                *best,
+                3,
+            )
+            assert moment(row.updated_at) == datetime(1970, 1, 1, 0, 0, 0, 20_000, UTC)
+
+
 def moment(shown: str | datetime) -> datetime:
     return shown if isinstance(shown, datetime) else datetime.fromisoformat(shown)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +17,12 @@ from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
 from native_api.core.writer import Writer
 from native_api.web.asgi import App, Opened
-from native_api.web.endpoint import Door, Incoming, Refusal, Row, Surface
-from tests.asgi import Caller
+from native_api.web.endpoint import Caller, Door, Incoming, Refusal, Row, Surface
+from tests import asgi
 
 STATUSES = {
     e.NoSuchEndpoint: 404,
+    e.WrongMethod: 405,
     e.NotFound: 404,
     e.Invalid: 400,
     e.Unauthenticated: 401,
@@ -37,9 +38,10 @@ class Text(BaseModel):
     text: str = ""
 
 
-def surface(
-    *endpoints: Row, name: str = "small", prefix: str = "", identify: Callable[[Mapping[bytes, bytes]], Actor]
-) -> Surface:
+Identify = Callable[[Door, Caller], Awaitable[Actor]]
+
+
+def surface(*endpoints: Row, name: str = "small", prefix: str = "", identify: Identify) -> Surface:
     """A surface that takes JSON, and answers and refuses in its own name."""
 
     def read(kind: type[BaseModel], incoming: Incoming) -> BaseModel:
@@ -58,10 +60,11 @@ class Caretaker:
 
     seen: list[Actor] = field(default_factory=list)
 
-    def __call__(self, headers: Mapping[bytes, bytes]) -> Actor:
-        if b"x-scope" not in headers:
+    async def __call__(self, door: Door, caller: Caller) -> Actor:
+        if b"x-scope" not in caller.headers:
             raise e.Unauthenticated("who?")
-        actor = Actor("somebody", "one", {"one": Scope[headers[b"x-scope"].decode().upper()]})
+        scope = Scope[caller.headers[b"x-scope"].decode().upper()]
+        actor = Actor("somebody", "one", {"one": scope}, scope, workspace=caller.workspace or "")
         self.seen.append(actor)
         return actor
 
@@ -78,7 +81,7 @@ def own_engine(tmp_path: Path) -> Engine:
     return engine
 
 
-Serve = Callable[..., AbstractAsyncContextManager[Caller]]
+Serve = Callable[..., AbstractAsyncContextManager[asgi.Caller]]
 
 
 @pytest.fixture
@@ -86,21 +89,25 @@ def serve(own_engine: Engine) -> Serve:
     """`async with serve(surface, ...) as call:` runs an application of these surfaces."""
 
     @asynccontextmanager
-    async def running(*surfaces: Surface, engine: Engine = own_engine) -> AsyncIterator[Caller]:
+    async def running(
+        *surfaces: Surface, engine: Engine = own_engine, is_local: bool = True
+    ) -> AsyncIterator[asgi.Caller]:
         @asynccontextmanager
         async def open_() -> AsyncIterator[Opened]:
             door = Door(engine, Writer(engine), 2)
-            yield door, surfaces
+            yield Opened(door, surfaces, is_local)
             await door.close()
             engine.dispose()
 
         app = App(open_)
         async with app.lifespan():
-            yield Caller(app)
+            yield asgi.Caller(app)
 
     return running
 
 
-def anyone(headers: Mapping[bytes, bytes]) -> Actor:
+async def anyone(door: Door, caller: Caller) -> Actor:
     """Lets everybody do everything."""
-    return Actor("anyone", "one", {"one": Scope.ADMIN})
+    return Actor(
+        "anyone", "one", {"one": Scope.ADMIN}, Scope.ADMIN, workspace=caller.workspace or "", address=caller.address
+    )

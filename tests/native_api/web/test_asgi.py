@@ -27,6 +27,10 @@ async def shout(door: Door, actor: Actor, request: Request) -> Response:
     return PlainTextResponse(repr(request.path_params))
 
 
+def where(conn: Connection, actor: Actor, msg: Text) -> str:
+    return f"{actor.workspace!r} from {actor.address}"
+
+
 ROWS: list[Row] = [
     Read("GET", "/hello", Text, hello, Scope.READ),
     Write("POST", "/hello/there", Text, hello, Scope.WRITE),
@@ -34,6 +38,7 @@ ROWS: list[Row] = [
     Stream("DELETE", "/files/{path:path}", shout, Scope.WRITE),
     Stream("GET", "/things/{thing}", shout, Scope.READ),
     Read("GET", "/open", Text, hello, Scope.PUBLIC),
+    Read("GET", "/where", Text, where, Scope.READ),
 ]
 LISTED = [
     surface(name="root", identify=anyone),
@@ -56,14 +61,13 @@ async def test_an_endpoint_is_found_by_its_method_and_whole_path(serve: Serve) -
     ("method", "path", "by"),
     [
         *(
-            ("POST", "/api/hello", "old"),
             ("GET", "/api/hello/", "old"),
             ("GET", "/api", "old"),
             ("GET", "/apix", "old"),
         ),
-        *(("GET", "/api/2/nothing", "new"), ("PUT", "/api/2/files/a", "new"), ("GET", "/api/2/things/a/b", "new")),
+        *(("GET", "/api/2/nothing", "new"), ("GET", "/api/2/things/a/b", "new")),
         *(("GET", "/", "root"), ("GET", "/hello", "root"), ("GET", "", "root"), ("OPTIONS", "*", "root")),
-        *(("GET", "//api/hello", "root"), ("get", "/api/hello", "old"), ("GET", "/API/hello", "root")),
+        *(("GET", "//api/hello", "root"), ("GET", "/API/hello", "root"), ("GET", "/workspaces/a", "root")),
     ],
 )
 async def test_what_no_list_names_is_refused_by_the_surface_it_would_belong_to(
@@ -72,6 +76,30 @@ async def test_what_no_list_names_is_refused_by_the_surface_it_would_belong_to(
     async with serve(*LISTED) as call:
         answer = await call(method, path)
         assert (answer.status, answer.body) == (404, f'"{by}: NoSuchEndpoint"'.encode())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "by"),
+    [
+        *(("POST", "/api/hello", "old"), ("get", "/api/hello", "old"), ("DELETE", "/workspaces/a/api/hello", "old")),
+        *(("PUT", "/api/2/files/a", "new"), ("POST", "/api/2/things/a", "new")),
+    ],
+)
+async def test_a_path_that_is_there_with_other_methods_says_so(serve: Serve, method: str, path: str, by: str) -> None:
+    async with serve(*LISTED) as call:
+        answer = await call(method, path)
+        assert (answer.status, answer.body) == (405, f'"{by}: WrongMethod"'.encode())
+
+
+async def test_every_path_is_served_below_a_workspace_too(serve: Serve) -> None:
+    async with serve(*LISTED) as call:
+        for prefix in ("/api", "/api/2"):
+            assert (await call("GET", f"{prefix}/where")).body == b"'' from 127.0.0.1"
+            for name in ("team", "a b", "é", ""):
+                answer = await call("GET", f"/workspaces/{name}{prefix}/where")
+                assert answer.body == f"{name!r} from 127.0.0.1".encode()
+        assert (await call("GET", "/workspaces/team/api/files/a/b")).body == b"{'path': 'a/b'}"
+        assert (await call("GET", "/workspaces/a/workspaces/b/api/where")).status == 404
 
 
 async def test_head_asks_for_what_get_would_say(serve: Serve) -> None:
@@ -108,14 +136,25 @@ ELSEWHERE += ["localhost:5000/", "localhost:", "localhost:x", "localhost example
 @pytest.mark.parametrize("host", HERE)
 def test_this_machine_has_these_names(host: str) -> None:
     for headers in ({}, {b"origin": f"http://{host}".encode()}, {b"origin": f"https://{host}".encode()}):
-        assert not is_foreign({b"host": host.encode()} | headers, "POST")
+        assert not is_foreign({b"host": host.encode()} | headers, "POST", is_local=True)
 
 
 @pytest.mark.parametrize("host", ELSEWHERE)
 def test_everything_else_is_elsewhere(host: str) -> None:
-    assert is_foreign({b"host": host.encode()}, "GET")
-    assert is_foreign({b"host": b"localhost", b"origin": f"http://{host}".encode()}, "POST")
-    assert not is_foreign({b"host": b"localhost", b"origin": f"http://{host}".encode()}, "GET")
+    assert is_foreign({b"host": host.encode()}, "GET", is_local=True)
+    assert is_foreign({b"host": b"localhost", b"origin": f"http://{host}".encode()}, "POST", is_local=True)
+    assert not is_foreign({b"host": b"localhost", b"origin": f"http://{host}".encode()}, "GET", is_local=True)
+
+
+@pytest.mark.parametrize("host", ["tracking.example.org", "tracking.example.org:5000", "10.0.0.1:80", "localhost:5000"])
+def test_a_server_for_others_has_the_name_it_is_called_by(host: str) -> None:
+    called = {b"host": host.encode()}
+    for method in ("GET", "POST"):
+        assert not is_foreign(called, method, is_local=False)
+        assert not is_foreign(called | {b"origin": f"https://{host}".encode()}, method, is_local=False)
+    for origin in (b"https://evil.example", b"null", b"", f"https://{host}.evil.example".encode(), host.encode()):
+        assert is_foreign(called | {b"origin": origin}, "POST", is_local=False)
+        assert not is_foreign(called | {b"origin": origin}, "GET", is_local=False)
 
 
 # Start and stop
@@ -142,7 +181,7 @@ async def test_what_it_needs_is_opened_at_the_start_and_closed_at_the_end() -> N
     @asynccontextmanager
     async def open_() -> AsyncIterator[Opened]:
         seen.append("open")
-        yield None, LISTED  # type: ignore[misc]
+        yield Opened(None, LISTED, True)  # type: ignore[arg-type]
         seen.append("closed")
 
     assert [message["type"] for message in await lifespan(App(open_))] == [

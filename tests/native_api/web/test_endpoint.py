@@ -18,7 +18,7 @@ from native_api.core.access import NOBODY, Actor, Scope
 from native_api.core.errors import Invalid
 from native_api.core.runs import LogEntry
 from native_api.web import endpoint
-from native_api.web.endpoint import SAFETY, Door, Endpoint, Log, Read, Row, Stream, Write
+from native_api.web.endpoint import SAFETY, Door, Endpoint, Log, Read, Row, Steps, Stream, Write
 from tests.conftest import fresh_postgres
 from tests.native_api.web.conftest import Caretaker, Serve, Text, anyone, surface
 
@@ -54,12 +54,23 @@ def add_to_run(actor: Actor, msg: Text) -> LogEntry:
     return LogEntry(actor, msg.text)
 
 
+async def steps(door: Door, actor: Actor, msg: Text) -> int:
+    """Reads and writes in two transactions."""
+    before = await door.read(lambda conn: count(conn, actor, msg))
+    await door.write(lambda conn: add(conn, actor, msg))
+    return before
+
+
 async def stream(door: Door, actor: Actor, request: Request) -> Response:
     return PlainTextResponse(f"{actor.user_id or 'nobody'} sends {len(await request.body())} bytes")
 
 
 async def stream_refused(door: Door, actor: Actor, request: Request) -> Response:
     raise Invalid("no")
+
+
+async def steps_broken(door: Door, actor: Actor, msg: Text) -> int:
+    raise ZeroDivisionError("secret")
 
 
 async def stream_broken(door: Door, actor: Actor, request: Request) -> Response:
@@ -69,7 +80,7 @@ async def stream_broken(door: Door, actor: Actor, request: Request) -> Response:
 # Rows
 
 
-@pytest.mark.parametrize("kind", [Read, Write, Log, Stream])
+@pytest.mark.parametrize("kind", [Read, Write, Log, Steps, Stream])
 def test_a_row_that_does_not_say_what_it_needs_cannot_be_made(kind: type[Endpoint]) -> None:
     (needs,) = (field for field in fields(kind) if field.name == "needs")
     assert (needs.default, needs.default_factory) == (MISSING, MISSING)
@@ -88,19 +99,20 @@ async def test_what_is_public_needs_no_caller_and_everything_else_does(serve: Se
         Read("POST", "/read", Text, echo, Scope.READ),
         Write("POST", "/write", Text, add, Scope.WRITE),
         Log("POST", "/log", Text, add_to_run, Scope.WRITE),
+        Steps("POST", "/steps", Text, steps, Scope.WRITE),
         Stream("POST", "/stream", stream, Scope.READ),
         Stream("POST", "/open-stream", stream, Scope.PUBLIC),
     ]
     async with serve(surface(*rows, identify=identify)) as call:
         assert (await call("POST", "/open")).body == b"nobody says "
         assert (await call("POST", "/open-stream")).body == b"nobody sends 0 bytes"
-        for path in ("/read", "/write", "/log", "/stream"):
+        for path in ("/read", "/write", "/log", "/steps", "/stream"):
             assert (await call("POST", path)).status == 401
         assert identify.seen == []
         reader = [(b"x-scope", b"read")]
         assert (await call("POST", "/read", b'{"text": "hello"}', headers=reader)).body == b"somebody says hello"
         assert (await call("POST", "/stream", b"12345", headers=reader)).body == b"somebody sends 5 bytes"
-        for path in ("/write", "/log"):
+        for path in ("/write", "/log", "/steps"):
             assert (await call("POST", path, headers=reader)).status == 403
         assert (await call("POST", "/write", headers=[(b"x-scope", b"write")])).body == b"1"
 
@@ -123,6 +135,36 @@ async def test_an_answer_has_a_length_and_what_keeps_browsers_safe(serve: Serve)
             assert {name: headers[name] for name, _ in SAFETY} == dict(SAFETY)
 
 
+async def test_a_row_may_have_a_status_of_its_own(serve: Serve) -> None:
+    rows: list[Row] = [
+        Read("PUT", "/read", Text, echo, Scope.READ, 202),
+        Write("POST", "/write", Text, add, Scope.WRITE, 201),
+        Steps("POST", "/steps", Text, steps, Scope.WRITE, 203),
+    ]
+    async with serve(surface(*rows, identify=anyone)) as call:
+        for row, status in zip(rows, (202, 201, 203), strict=True):
+            assert (await call(row.method, row.path, b'{"text": "%d"}' % status)).status == status
+
+
+async def test_no_content_is_none_whatever_the_handler_says(serve: Serve) -> None:
+    async with serve(surface(Write("DELETE", "/thing", Text, echo, Scope.WRITE, 204), identify=anyone)) as call:
+        answer = await call("DELETE", "/thing")
+        assert (answer.status, answer.body, answer.headers) == (204, b"", dict(SAFETY))
+
+
+async def test_a_handler_of_several_steps_reads_and_writes_through_the_door(serve: Serve) -> None:
+    rows: list[Row] = [
+        Steps("POST", "/steps", Text, steps, Scope.WRITE),
+        Read("GET", "/count", Text, count, Scope.READ),
+    ]
+    async with serve(surface(*rows, identify=anyone)) as call:
+        sent = (b"a", b"b", b"refused", b"broken")
+        answers = [await call("POST", "/steps", b'{"text": "%s"}' % word) for word in sent]
+        assert [answer.status for answer in answers] == [200, 200, 400, 500]
+        assert [answer.body for answer in answers[:2]] == [b"0", b"1"]
+        assert (await call("GET", "/count")).body == b"2"
+
+
 async def test_a_write_that_is_refused_or_fails_leaves_nothing(serve: Serve) -> None:
     rows: list[Row] = [Write("POST", "/add", Text, add, Scope.WRITE), Read("GET", "/count", Text, count, Scope.READ)]
     async with serve(surface(*rows, identify=anyone)) as call:
@@ -143,6 +185,7 @@ async def test_what_nobody_expected_is_logged_and_told_without_details(
         Read("POST", "/read", Text, fail, Scope.READ),
         Write("POST", "/write", Text, fail, Scope.WRITE),
         Log("POST", "/log", Text, fail, Scope.WRITE),  # type: ignore[arg-type]
+        Steps("POST", "/steps", Text, steps_broken, Scope.WRITE),
         Stream("POST", "/stream", stream_broken, Scope.READ),
     ]
     async with serve(surface(*rows, identify=anyone)) as call:

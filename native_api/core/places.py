@@ -1,0 +1,189 @@
+"""Places: whose a key of the artifact proxy is, and where experiments keep their artifacts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+from sqlalchemy import ColumnElement, Connection, func, or_, select
+
+from native_api.core import db
+from native_api.core import tables as t
+from native_api.core.access import Actor, Scope, visible
+from native_api.core.blobs import safe_key
+from native_api.core.errors import Conflict, Invalid, NotFound
+
+# Whose place it is
+
+
+@dataclass(frozen=True)
+class InRun:
+    """A place in a run. `id` is internal; `path` is relative to the run's root, and empty for the root itself."""
+
+    id: int
+    run_id: str
+    uri: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a key of the proxy belongs to: an experiment, and a run where it is below one."""
+
+    key: str
+    experiment: int
+    project_id: str
+    run: InRun | None
+
+
+class Root(NamedTuple):
+    """Where a run keeps its artifacts, and the key of that place where it is on the proxy."""
+
+    uri: str
+    key: str | None
+
+
+def root_of_run(conn: Connection, actor: Actor, run_id: str) -> Root:
+    """Raises NotFound if there is no such run in view. A deleted run still has its artifacts."""
+    r, e = t.runs.c, t.experiments.c
+    joined = select(r.artifact_uri).join_from(t.runs, t.experiments, r.experiment_id == e.id)
+    uri = conn.execute(joined.where(r.run_id == run_id, visible(actor))).scalar_one_or_none()
+    if uri is None:
+        raise NotFound("run", run_id)
+    return Root(uri, proxied_key(uri))
+
+
+def get_place(conn: Connection, actor: Actor, key: str, scope: Scope = Scope.READ) -> Place:
+    """The place of a safe key. Raises NotFound where `find_place` finds none, Forbidden without the scope there."""
+    place = find_place(conn, actor, key)
+    if place is None:
+        raise NotFound("artifact", key)
+    actor.require(place.project_id, scope, "artifact", key)
+    return place
+
+
+def find_place(conn: Connection, actor: Actor, key: str) -> Place | None:
+    """The place of a safe key; None if it is nobody's, or of a project out of view.
+
+    As in MLflow it does not matter whether the run or the experiment is deleted.
+    """
+    place = _in_run(conn, key) or _in_experiment(conn, actor, key)
+    return place if place and place.project_id in actor.projects else None
+
+
+def _in_run(conn: Connection, key: str) -> Place | None:
+    run_ids = [name for name in key.split("/") if re.fullmatch("[0-9a-f]{32}", name)]
+    if not run_ids:
+        return None
+    r, e = t.runs.c, t.experiments.c
+    rows = conn.execute(
+        select(r.id, r.run_id, r.artifact_uri, e.id, e.project_id)
+        .join_from(t.runs, t.experiments, r.experiment_id == e.id)
+        .where(r.run_id.in_(run_ids))
+    )
+    found: dict[str, Place] = {}
+    for run, run_id, uri, experiment, project_id in rows:
+        root = proxied_key(uri)
+        if root is None:
+            continue
+        if root == f"{key}/artifacts":  # whoever says `<location>/<run_id>` means all of it
+            root = key
+        if _is_below(key, root):
+            found[root] = Place(key, experiment, project_id, InRun(run, run_id, uri, key[len(root) + 1 :]))
+    return found[max(found, key=len)] if found else None
+
+
+def _in_experiment(conn: Connection, actor: Actor, key: str) -> Place | None:
+    names = key.split("/")[:MAX_LOCATION_DEPTH]
+    above = {"/".join(names[:depth]) for depth in range(len(names) + 1)}
+    location = t.experiments.c.artifact_location
+    spelled = [spelling for prefix in above for spelling in _spellings(prefix)]
+    owners = [held for held in _locations(conn, db.among(conn, location, spelled)) if held.key in above]
+    # An experiment placed inside or around another tenant's gives no access to it. (The topmost place is around all.)
+    if any(held.key and held.project_id not in actor.projects for held in owners):
+        return None
+    owner = max(owners, key=lambda held: len(held.key), default=None)
+    return Place(key, owner.experiment, owner.project_id, None) if owner else None
+
+
+# Where experiments are
+
+MAX_LOCATION_DEPTH = 32
+"""Places of experiments further down than this are not looked for."""
+
+
+class Location(NamedTuple):
+    """The key at which an experiment is placed."""
+
+    key: str
+    experiment: int
+    project_id: str
+
+
+_PLAIN = re.compile(r"mlflow-artifacts:/([\w-]{1,255}(?:/[\w-]{1,255})*)", re.ASCII)
+"""How nearly all are written: there is nothing to decode or to check, which takes five times as long."""
+
+
+def proxied_key(uri: str) -> str | None:
+    """The key that `mlflow-artifacts:/key` or `mlflow-artifacts://host:port/key` names; None for any other URI."""
+    plain = _PLAIN.fullmatch(uri)
+    if plain:
+        return plain[1]
+    if not uri.startswith("mlflow-artifacts:"):
+        return None
+    try:
+        return safe_key(urlsplit(uri).path.lstrip("/"), folder=True)
+    except (Invalid, ValueError):
+        return None
+
+
+def refuse_foreign_location(conn: Connection, actor: Actor, location: str) -> None:
+    """Raise Invalid for a location that is inside or around the place of an experiment out of view.
+
+    Of two who ask at once both may be heard; `find_place` then shows neither what is in both of their places.
+    """
+    key = proxied_key(location)
+    if key is None:
+        return
+    foreign = t.experiments.c.project_id.not_in(list(actor.projects))  # all of them: however they are spelled
+    for held in _locations(conn, foreign):
+        if held.project_id not in actor.projects and (_is_below(held.key, key) or _is_below(key, held.key)):
+            raise Invalid("Invalid artifact location: it is inside or around a place that is taken")
+
+
+def experiments_below(conn: Connection, actor: Actor, key: str) -> list[int]:
+    """The short ids of all experiments placed there. Raises Conflict if any is out of view, Invalid for everything."""
+    if not key:
+        raise Invalid("Invalid path")
+    location = t.experiments.c.artifact_location
+    starts = or_(*(func.substr(location, 1, len(start)) == start for start in _spellings(key)))
+    below = [held for held in _locations(conn, starts) if _is_below(held.key, key)]
+    if any(held.project_id not in actor.projects for held in below):
+        raise Conflict(f"Other experiments keep their artifacts below {key!r}")
+    return [held.experiment for held in below]
+
+
+def _spellings(key: str) -> Iterable[str]:
+    """The usual ways to write the place of a key as a location."""
+    plain, quoted = f"mlflow-artifacts:/{key}", f"mlflow-artifacts:/{quote(key)}"
+    return {plain, quoted, f"{plain}/", f"{quoted}/"}
+
+
+def _locations(conn: Connection, which: ColumnElement[bool]) -> Iterator[Location]:
+    """The experiments that satisfy the condition, and all whose location names a host: it may be ours."""
+    e = t.experiments.c
+    bytewise = db.bytewise(conn, e.artifact_location)
+    names_host = (bytewise >= "mlflow-artifacts://") & (bytewise < "mlflow-artifacts:/0")  # "0" comes after "/"
+    for number, project_id, location in conn.execute(
+        select(e.id, e.project_id, e.artifact_location).where(or_(which, names_host))
+    ):
+        key = proxied_key(location)
+        if key is not None:
+            yield Location(key, number, project_id)
+
+
+def _is_below(key: str, root: str) -> bool:
+    return not root or key == root or key.startswith(f"{root}/")

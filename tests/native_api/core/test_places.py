@@ -1,0 +1,271 @@
+"""A key belongs to who owns the experiment or run it is below."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+from sqlalchemy import Connection, select
+
+from native_api.core import experiments, places
+from native_api.core import tables as t
+from native_api.core.access import Actor, Scope
+from native_api.core.errors import Forbidden, Invalid, NotFound
+from native_api.core.places import InRun, Place, Root
+from tests.conftest import make_actor
+
+RUN, OTHER_RUN = "a" * 32, "b" * 32
+numbers = count(1000)
+
+
+@pytest.fixture
+def other(conn: Connection) -> Actor:
+    """Somebody in a project of another organisation."""
+    return make_actor(conn, "two")
+
+
+def add_experiment(conn: Connection, actor: Actor, location: str, *run_ids: str) -> int:
+    """The short id of a new experiment placed there, with runs of these ids."""
+    number = next(numbers)
+    conn.execute(
+        t.experiments.insert(),
+        {
+            "id": number,
+            "experiment_id": f"{number:032x}",
+            "project_id": actor.project_id,
+            "name": f"e{number}",
+            "artifact_location": location,
+            "created_at": 1,
+            "updated_at": 1,
+        },
+    )
+    for run_id in run_ids:
+        conn.execute(
+            t.runs.insert(),
+            {
+                "id": next(numbers),
+                "run_id": run_id,
+                "experiment_id": number,
+                "status": "running",
+                "user_name": "",
+                "artifact_uri": f"{location.rstrip('/')}/{run_id}/artifacts",
+                "created_at": 1,
+                "revision": 1,
+            },
+        )
+    return number
+
+
+def number_of(conn: Connection, run_id: str) -> int:
+    return conn.execute(select(t.runs.c.id).where(t.runs.c.run_id == run_id)).scalar_one()
+
+
+# Whose place it is
+
+
+@pytest.mark.parametrize(
+    ("location", "key"),
+    [
+        ("mlflow-artifacts:/0", "0"),
+        ("mlflow-artifacts:/0/", "0"),
+        ("mlflow-artifacts:///0", "0"),
+        ("mlflow-artifacts://example.org:5000/team/a b", "team/a b"),
+        ("mlflow-artifacts:/team/a b", "team/a b"),
+        ("mlflow-artifacts:/team/a%20b", "team/a b"),
+        ("mlflow-artifacts:/", ""),
+        ("mlflow-artifacts://example.org", ""),
+    ],
+)
+def test_a_location_however_it_is_written_owns_what_is_below(
+    conn: Connection, actor: Actor, location: str, key: str
+) -> None:
+    experiment = add_experiment(conn, actor, location, RUN)
+    below = f"{key}/".lstrip("/")
+    assert places.proxied_key(location) == key
+    for inside in (f"{below}models/m-1/artifacts/MLmodel", f"{below}traces"):
+        assert places.find_place(conn, actor, inside) == Place(inside, experiment, actor.project_id, None)
+    place = places.get_place(conn, actor, f"{below}{RUN}/artifacts/plots/a.png", Scope.WRITE)
+    assert place.experiment == experiment
+    assert place.run == InRun(number_of(conn, RUN), RUN, f"{location.rstrip('/')}/{RUN}/artifacts", "plots/a.png")
+
+
+@pytest.mark.parametrize(
+    "uri", ["/data/0", "file:///data/0", "s3://bucket/0", "mlflow-artifacts:/a/../b", "runs:/0", ""]
+)
+def test_other_locations_are_not_on_the_proxy(conn: Connection, actor: Actor, uri: str) -> None:
+    assert places.proxied_key(uri) is None
+    add_experiment(conn, actor, uri, RUN)
+    assert places.find_place(conn, actor, "data/0") is None
+    assert places.find_place(conn, actor, f"data/0/{RUN}/artifacts/a") is None
+
+
+@pytest.mark.parametrize(("below", "path"), [("", ""), ("/artifacts", ""), ("/artifacts/a/b", "a/b")])
+def test_a_place_knows_its_path_in_the_run(conn: Connection, actor: Actor, below: str, path: str) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    run = places.get_place(conn, actor, f"0/{RUN}{below}").run
+    assert run is not None
+    assert (run.run_id, run.path) == (RUN, path)
+
+
+@pytest.mark.parametrize(
+    "key", [f"0/{RUN}/artifactsx", f"0/{RUN}/else/a", f"0/x/{RUN}/artifacts/a", f"0/{OTHER_RUN}/artifacts"]
+)
+def test_what_only_looks_like_a_run_is_the_experiments(conn: Connection, actor: Actor, key: str) -> None:
+    experiment = add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    assert places.get_place(conn, actor, key) == Place(key, experiment, actor.project_id, None)
+
+
+def test_the_experiment_furthest_down_owns_a_key(conn: Connection, actor: Actor) -> None:
+    top = add_experiment(conn, actor, "mlflow-artifacts:/")
+    middle = add_experiment(conn, actor, "mlflow-artifacts:/a")
+    bottom = add_experiment(conn, actor, "mlflow-artifacts:/a/b")
+    found = [places.get_place(conn, actor, key).experiment for key in ("", "b", "a", "a/bc", "ab", "a/b", "a/b/c")]
+    assert found == [top, top, middle, middle, top, bottom, bottom]
+
+
+def test_a_key_of_nobody_is_not_found(conn: Connection, actor: Actor) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/a", RUN)
+    for key in ("", "b", "ab", "A", RUN, f"{RUN}/artifacts/x"):
+        assert places.find_place(conn, actor, key) is None
+        with pytest.raises(NotFound):
+            places.get_place(conn, actor, key)
+
+
+def test_what_is_deleted_keeps_its_place(conn: Connection, actor: Actor) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    for table in (t.experiments, t.runs):
+        conn.execute(table.update().values(deleted_at=2))
+    place = places.get_place(conn, actor, f"0/{RUN}/artifacts/a")
+    assert place.run is not None
+    assert places.root_of_run(conn, actor, RUN) == Root(f"mlflow-artifacts:/0/{RUN}/artifacts", f"0/{RUN}/artifacts")
+
+
+def test_the_root_of_a_run_may_be_elsewhere(conn: Connection, actor: Actor) -> None:
+    add_experiment(conn, actor, "s3://bucket/0", RUN)
+    assert places.root_of_run(conn, actor, RUN) == Root(f"s3://bucket/0/{RUN}/artifacts", None)
+    with pytest.raises(NotFound, match="No run"):
+        places.root_of_run(conn, actor, OTHER_RUN)
+
+
+# Tenants
+
+
+def test_what_is_out_of_view_does_not_exist(conn: Connection, actor: Actor, other: Actor) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    for key in ("0", "0/models/m", f"0/{RUN}", f"0/{RUN}/artifacts/a"):
+        assert places.find_place(conn, other, key) is None
+        with pytest.raises(NotFound):
+            places.get_place(conn, other, key, Scope.WRITE)
+    with pytest.raises(NotFound):
+        places.root_of_run(conn, other, RUN)
+
+
+def test_who_may_only_read_has_no_place_to_write(conn: Connection, actor: Actor) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    reader = Actor("reader", actor.project_id, {actor.project_id: Scope.READ})
+    place = places.get_place(conn, reader, f"0/{RUN}/artifacts/a")
+    with pytest.raises(Forbidden):
+        places.get_place(conn, reader, place.key, Scope.WRITE)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["mlflow-artifacts:/", "mlflow-artifacts:/0", "mlflow-artifacts:/0/models", f"mlflow-artifacts:/0/{RUN}/artifacts"],
+)
+def test_an_experiment_placed_over_anothers_gives_nothing_away(
+    conn: Connection, actor: Actor, other: Actor, location: str
+) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    add_experiment(conn, other, location, OTHER_RUN)
+    for key in ("0", "0/models", "0/models/m", f"0/{RUN}/artifacts", f"0/{RUN}/artifacts/a"):
+        assert places.find_place(conn, other, key) is None
+    mine = places.get_place(conn, actor, f"0/{RUN}/artifacts/a")
+    assert mine.run is not None
+    assert mine.run.run_id == RUN
+
+
+def test_the_topmost_place_is_in_nobodys_way(conn: Connection, actor: Actor, other: Actor) -> None:
+    around = add_experiment(conn, other, "mlflow-artifacts:/")
+    inside = add_experiment(conn, actor, "mlflow-artifacts:/0")
+    assert places.get_place(conn, actor, "0/models").experiment == inside
+    assert places.get_place(conn, other, "1").experiment == around
+
+
+def test_a_run_inside_the_folder_of_a_run_has_its_own_files(conn: Connection, actor: Actor) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    add_experiment(conn, actor, f"mlflow-artifacts:/0/{RUN}/artifacts/nested", OTHER_RUN)
+    for key, run_id in (
+        (f"0/{RUN}/artifacts/nested/{OTHER_RUN}/artifacts/a", OTHER_RUN),
+        (f"0/{RUN}/artifacts/a", RUN),
+    ):
+        run = places.get_place(conn, actor, key).run
+        assert run is not None
+        assert (run.run_id, run.path) == (run_id, "a")
+
+
+# Where new experiments may be placed
+
+
+@pytest.mark.parametrize(
+    "theirs", ["mlflow-artifacts:/a/b", "mlflow-artifacts://example.org/a/b", "mlflow-artifacts:/a//%62"]
+)
+@pytest.mark.parametrize(
+    "location",
+    [
+        "mlflow-artifacts:/a/b",
+        "mlflow-artifacts:/a/b/",
+        "mlflow-artifacts:/a/%62",
+        "mlflow-artifacts://example.org:5000/a/b",
+        "mlflow-artifacts:/a/b/c/d",
+        "mlflow-artifacts:/a",
+        "mlflow-artifacts:/",
+        "mlflow-artifacts:",
+    ],
+)
+def test_no_experiment_may_be_placed_inside_or_around_anothers(
+    conn: Connection, actor: Actor, other: Actor, theirs: str, location: str
+) -> None:
+    add_experiment(conn, other, theirs)
+    with pytest.raises(Invalid) as refused:
+        places.refuse_foreign_location(conn, actor, location)
+    assert theirs not in refused.value.message
+    with pytest.raises(Invalid):
+        experiments.create(
+            conn, actor, actor.project_id, "e", artifact_root="mlflow-artifacts:/", artifact_location=location
+        )
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "mlflow-artifacts:/a/bc",
+        "mlflow-artifacts:/A",
+        "mlflow-artifacts:/c/a/b",
+        "s3://a/b",
+        "/a/b",
+        "mlflow-artifacts:/a/../a/b",
+    ],
+)
+def test_an_experiment_may_be_placed_beside_anothers(
+    conn: Connection, actor: Actor, other: Actor, location: str
+) -> None:
+    add_experiment(conn, other, "mlflow-artifacts:/a/b")
+    add_experiment(conn, other, "s3://a/b")
+    places.refuse_foreign_location(conn, actor, location)
+
+
+def test_one_may_place_experiments_inside_and_around_ones_own(conn: Connection, actor: Actor, other: Actor) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/a/b")
+    add_experiment(conn, other, "s3://bucket")
+    for location in ("mlflow-artifacts:/a/b/c", "mlflow-artifacts:/a/b", "mlflow-artifacts:/"):
+        places.refuse_foreign_location(conn, actor, location)
+
+
+def test_a_place_of_ones_own_is_refused_below_the_topmost_of_another(
+    conn: Connection, actor: Actor, other: Actor
+) -> None:
+    add_experiment(conn, other, "mlflow-artifacts:/")
+    with pytest.raises(Invalid):
+        places.refuse_foreign_location(conn, actor, "mlflow-artifacts:/a")
+    made = experiments.create(conn, actor, actor.project_id, "e", artifact_root="mlflow-artifacts:/")
+    assert places.get_place(conn, actor, f"{made}/models").experiment == made
