@@ -430,10 +430,11 @@ async def test_everybody_gets_what_they_may_have_and_no_more(place: Place, row: 
     assert place.version() == version or (before and is_unharmed(before, place.contents(), world))
 
     version = place.version()
-    for who in [who for who in Least if who == least or least < who <= ADMIN]:
-        if who > least and not row.only_reads:
+    for member in [member for member in Least if member == least or least < member <= ADMIN]:
+        who = member.name.lower()
+        if member > least and not row.only_reads:
             world = place.world()
-        answer = await place.ask(row, world, who.name.lower())
+        answer = await place.ask(row, world, who)
         assert answer.is_success, f"{who} got {answer.status_code}: {answer.text}"
         assert row.row.method != "GET" or not request.shows or shown(answer, world)
     assert not row.only_reads or place.version() == version

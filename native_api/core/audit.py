@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select, upd
 
 from native_api.core import clock, db, pages
 from native_api.core import tables as t
-from native_api.core.access import Actor
+from native_api.core.access import Actor, OrgRole
 from native_api.core.pages import Page
 
 SECRET = frozenset({"password_hash", "digest"})
@@ -191,12 +191,19 @@ def page(
 
 
 def _visible(actor: Actor) -> ColumnElement[bool]:
-    """What happened in projects in view, in own organisations and to the actor; administrators see the server's own."""
+    """What happened in projects in view, in own organisations, by or to oneself; for administrators the server's own.
+
+    Admins of an organisation also see what became of its projects that are gone.
+    """
+    administered = [org_id for org_id, role in actor.orgs.items() if role >= OrgRole.ADMIN]
     of_server = and_(_c.project_id.is_(None), _c.org_id.is_(None))
-    own = and_(of_server, or_(_c.row_pk == actor.user_id, _c.changed_by == actor.user_id))
-    of_org = and_(_c.project_id.is_(None), _c.org_id.in_(list(actor.orgs)))
-    rest = of_server if actor.is_administrator else own
-    return or_(_c.project_id.in_(list(actor.projects)), of_org, rest)
+    return or_(
+        _c.project_id.in_(list(actor.projects)),
+        and_(_c.org_id.in_(list(actor.orgs)), _c.project_id.is_(None)),
+        _c.org_id.in_(administered),
+        _c.changed_by == actor.user_id,
+        of_server if actor.is_administrator else and_(of_server, _c.row_pk == actor.user_id),
+    )
 
 
 # Checking

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -138,7 +139,7 @@ def test_datasets_go_in_once(conn: Connection, actor: Actor) -> None:
 # Runs
 
 
-def a_run(experiment: experiments.Experiment, **fields: object) -> RunRow:
+def a_run(experiment: experiments.Experiment, **fields: Any) -> RunRow:
     row = RunRow(experiment.id, None, "r", "finished", 5, 9, "c0ffee", "notes", None, {"lr": 0.1, "n": 3})
     return row._replace(**fields)
 
@@ -198,10 +199,10 @@ def test_a_run_with_the_id_of_a_run_out_of_view_stays_out(
 # Metrics
 
 
-def points(conn: Connection) -> list[tuple[int, ...]]:
+def points(conn: Connection) -> list[tuple[float, ...]]:
     c = t.run_metric_values.c
     rows = conn.execute(select(c.step, c.recorded_at, c.value, c.is_nan, c.is_final).order_by(c.is_final, c.step))
-    return [tuple(row) for row in rows]
+    return [(*row,) for row in rows]
 
 
 def revision(conn: Connection, run_id: str) -> int:

@@ -34,7 +34,7 @@ def _owner(conn: Connection, name: str, org: str) -> Actor:
 
 
 def make(conn: Connection, owner: Actor, name: str, **given: str) -> Project:
-    return projects.create(conn, owner, next(iter(owner.orgs)), name, **given)  # type: ignore[arg-type]
+    return projects.create(conn, owner, next(iter(owner.orgs)), name, **given)
 
 
 def admin_of(owner: Actor, *made: Project) -> Actor:
@@ -204,7 +204,7 @@ def test_the_list_is_by_workspace_name_and_can_be_narrowed(conn: Connection, own
         ({"org_id": a.org_id}, ["a1", "b1", "c1"]),
         ({"org_id": "0" * 32}, []),
     ):
-        assert [found.slug for found in projects.page(conn, admin, 9, None, **wanted).items] == slugs  # type: ignore[arg-type]
+        assert [found.slug for found in projects.page(conn, admin, 9, None, **wanted).items] == slugs
 
 
 def test_one_is_empty_until_something_was_tracked_in_it(conn: Connection, owner: Actor) -> None:

@@ -94,7 +94,7 @@ async def test_the_list_can_be_narrowed_and_goes_on_where_it_ended(api: Api) -> 
     project_id = await api.project()
     editor = await api.member(project_id, "editor")
     made = [await editor.post("/datasets", {"project_id": project_id, "name": f"d{n}"}) for n in range(3)]
-    mine = {"changed_by": editor.user_id, "table_name": "datasets"}
+    mine: dict[str, Any] = {"changed_by": editor.user_id, "table_name": "datasets"}
     first = await api.get("/audit-log", limit=2, **mine)
     rest = await api.get("/audit-log", limit=2, cursor=first["next_cursor"], **mine)
     entries = first["items"] + rest["items"]

@@ -11,7 +11,9 @@ import httpx
 import pytest
 
 from native_api.core.errors import Busy
+from native_api.core.imports import Outcome
 from native_api.routes import batch_import
+from native_api.routes.import_rows import KINDS
 from native_api.web.endpoint import Door
 from tests.native_api.routes.conftest import Api
 
@@ -150,11 +152,11 @@ async def test_an_import_waits_for_a_server_that_is_busy(
 
 
 async def test_an_import_that_cannot_go_on_is_failed(home: Api, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object) -> Outcome:
         raise RuntimeError("the disk is full")
 
-    kind = batch_import.KINDS["metrics"]
-    monkeypatch.setitem(batch_import.KINDS, "metrics", kind._replace(put=fail))
+    kind = KINDS["metrics"]
+    monkeypatch.setitem(KINDS, "metrics", kind._replace(put=fail))
     await send(home, "metrics", f"{METRICS}{run_id},m,,1,2,\n", expect=500)
     (job, *_) = (await home.get("/batch-import-jobs", limit=1))["items"]
     assert (job["status"], job["stats_json"]) == ("failed", stats(0, 0))

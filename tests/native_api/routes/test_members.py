@@ -21,6 +21,9 @@ class Kind(NamedTuple):
     since: str
     roles: tuple[str, ...]
 
+    def about(self, of: str) -> dict[str, Any]:
+        return {self.of: of}
+
     async def place(self, api: Api) -> str:
         return await (api.org() if self.of == "org_id" else api.project())
 
@@ -71,7 +74,7 @@ async def test_what_others_have_is_not_there(api: Api, kind: Kind) -> None:
     await bob.get(own, 404)
     await bob.put(own, {"role": "admin"}, 404)
     await bob.delete(own, 404)
-    assert (await bob.get(kind.path, **{kind.of: of}))["items"] == []
+    assert (await bob.get(kind.path, **kind.about(of)))["items"] == []
     assert (await bob.get(kind.path, user_id=ada.user_id))["items"] == []
 
 
@@ -157,8 +160,8 @@ async def test_a_list_is_in_the_order_they_came(api: Api, kind: Kind) -> None:
     of = await kind.place(api)
     for _ in range(3):
         await kind.add(api, of, await api.register(), "viewer")
-    first = await api.get(kind.path, limit=2, **{kind.of: of})
-    rest = await api.get(kind.path, limit=2, cursor=first["next_cursor"], **{kind.of: of})
+    first = await api.get(kind.path, limit=2, **kind.about(of))
+    rest = await api.get(kind.path, limit=2, cursor=first["next_cursor"], **kind.about(of))
     members = first["items"] + rest["items"]
     assert len({member[kind.key] for member in members}) == 4
     assert members == sorted(members, key=lambda member: (member[kind.since], member[kind.key]))

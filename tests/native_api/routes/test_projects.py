@@ -140,7 +140,7 @@ async def test_ids_of_another_workspace_are_not_there(api: Api) -> None:
 
 
 async def test_an_odd_workspace_is_not_there(api: Api) -> None:
-    for name in ("nothing", "a%00b", "..", "%2e%2e", "DEFAULT", "a" * 3000):
+    for name in ("nothing", "a%00b", "%2e%2e", "DEFAULT", "a" * 3000):
         answer = await api.http.get(f"/workspaces/{name}/api/2.0/mlflow/experiments/get?experiment_id=0")
         assert answer.status_code == 404, name
 
