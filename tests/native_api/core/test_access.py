@@ -24,10 +24,14 @@ from native_api.core import (
     definitions,
     experiments,
     held_runs,
+    import_rows,
+    import_runs,
+    imports,
     listings,
     orgs,
     places,
     projects,
+    reports,
     run_artifacts,
     run_configs,
     run_views,
@@ -38,6 +42,7 @@ from native_api.core import tables as t
 from native_api.core.access import NOBODY, Actor, OrgRole, Scope
 from native_api.core.datasets import NewInput
 from native_api.core.errors import Conflict, Forbidden, NotFound
+from native_api.core.metrics import Name, Point
 from native_api.core.places import InRun, Place
 from native_api.core.run_configs import NewConfig
 from native_api.core.runs import LogEntry, NewRun
@@ -45,6 +50,7 @@ from native_api.core.search import View
 from tests.conftest import make_actor
 
 ROOT = "mlflow-artifacts:/"
+LOSS = Name(0, "loss")
 
 
 class Things(NamedTuple):
@@ -61,6 +67,11 @@ class Things(NamedTuple):
     link: str
 
 
+def uuid_of(conn: Connection, of: Things) -> str:
+    """The public id of the experiment."""
+    return experiments.get(conn, of.owner, of.experiment).experiment_id
+
+
 @pytest.fixture
 def things(conn: Connection, actor: Actor) -> Things:
     experiment = experiments.create(
@@ -69,6 +80,7 @@ def things(conn: Connection, actor: Actor) -> Things:
     run = runs.create(conn, actor, NewRun(experiment, run_name="r", notes="n", tags={"k": "v"}))
     run_id = run.info.run_id
     runs.add_inputs(conn, actor, run_id, [NewInput("d", "1")], ["m-1"])
+    runs.log(conn, [LogEntry(actor, run_id, {LOSS: [Point(1, 1, 0.5)]})])
     key = f"{experiment}/{run_id}/artifacts/a.txt"
     in_run = InRun(run.info.id, run_id, run.info.artifact_uri, "a.txt")
     place = Place(key, experiment, actor.project_id, in_run)
@@ -105,9 +117,7 @@ READS: dict[Callable[..., Any], Call] = {
     listings.page_of_runs: lambda conn, a, of: (
         listings.page_of_runs(conn, a, [of.experiment], View.ALL, None, (), 9, None).items
     ),
-    experiments.find_number: lambda conn, a, of: experiments.find_number(
-        conn, a, experiments.get(conn, of.owner, of.experiment).experiment_id
-    ),
+    experiments.find_number: lambda conn, a, of: experiments.find_number(conn, a, uuid_of(conn, of)),
     experiments.page: lambda conn, a, of: experiments.page(conn, a, 9, None).items,
     run_views.get: lambda conn, a, of: run_views.get(conn, a, of.run_id),
     run_views.page: lambda conn, a, of: run_views.page(conn, a, 9, None).items,
@@ -128,6 +138,9 @@ READS: dict[Callable[..., Any], Call] = {
     places.root_of_run: lambda conn, a, of: places.root_of_run(conn, a, of.run_id),
     places.get_place: lambda conn, a, of: places.get_place(conn, a, of.key),
     places.find_place: lambda conn, a, of: places.find_place(conn, a, of.key),
+    reports.leaderboard: lambda conn, a, of: reports.leaderboard(conn, a, uuid_of(conn, of), LOSS, 9, None).items,
+    reports.best_run: lambda conn, a, of: reports.best_run(conn, a, uuid_of(conn, of), LOSS),
+    reports.dashboard: lambda conn, a, of: reports.dashboard(conn, a, of.owner.project_id, None, None),
     projects.get: lambda conn, a, of: projects.get(conn, a, of.owner.project_id),
     projects.get_by_slug: lambda conn, a, of: projects.get_by_slug(conn, a, "one"),
     projects.page: lambda conn, a, of: projects.page(conn, a, 9, None, slug="one").items,
@@ -195,6 +208,8 @@ ELSEWHERE = {
     *(orgs.create, orgs.change, orgs.delete, orgs.get, orgs.page),
     *(users.create, users.change, users.deactivate, users.get, users.page),
     *(api_tokens.create, api_tokens.revoke, api_tokens.get, api_tokens.page),
+    *(imports.begin, imports.add, imports.get, imports.page, imports.errors_page),
+    *(import_rows.put_datasets, import_rows.put_artifacts, import_runs.put_runs, import_runs.put_metrics),
     places.experiments_below,
     places.refuse_foreign_location,
     definitions.create,
