@@ -115,7 +115,7 @@ def test_nothing_is_there_for_others(enter: Enter, tracking_uri: str, tmp_path: 
     assert [found.experiment_id for found in client.search_experiments()] == [ids[1][0]]
     hidden_experiment, hidden_run, hidden_uri = ids[0]
     assert client.search_runs([hidden_experiment]) == []
-    for look in (client.get_run, client.list_artifacts, lambda run: client.log_metric(run, "m", 1)):
+    for look in (client.get_run, client.delete_run, lambda run: client.log_metric(run, "m", 1)):
         with pytest.raises(MlflowException, match=hidden_run):
             look(hidden_run)
     with pytest.raises(MlflowException, match=hidden_experiment):

@@ -17,15 +17,22 @@ async def of_row(api: Api, row_pk: str, **query: Any) -> Any:
 
 
 async def test_every_change_has_an_entry_newest_first(api: Api) -> None:
-    project_id = await api.project()
-    await api.put(f"/projects/{project_id}", {"description": "new"})
-    await api.put(f"/projects/{project_id}", {"description": "new"})
-    await api.delete(f"/projects/{project_id}")
+    dataset = await api.post("/datasets", {"project_id": await api.project(), "name": "d"})
+    for _ in range(2):  # of which the second changes nothing
+        await api.put(f"/datasets/{dataset['dataset_id']}", {"description": "new"})
+    await api.delete(f"/datasets/{dataset['dataset_id']}")
+    entries = await of_row(api, dataset["dataset_id"])
+    assert [entry["operation"] for entry in entries] == ["D", "U", "I"]
+    assert [entry["audit_id"] for entry in entries] == sorted((entry["audit_id"] for entry in entries), reverse=True)
+    assert (entries[0]["new_data"], entries[0]["old_data"]["description"]) == (None, "new")
+
+
+async def test_what_became_of_a_deleted_organisation_is_told_to_who_deleted_it(api: Api) -> None:
     org_id = await api.org()
     await api.delete(f"/orgs/{org_id}")
     update, insert = await of_row(api, org_id)
     assert (insert["operation"], update["operation"]) == ("I", "U")
-    assert update["old_data"].keys() == update["new_data"].keys()
+    assert await of_row(await api.register(), org_id) == []
 
 
 async def test_an_entry_tells_who_when_and_what(api: Api) -> None:
