@@ -133,7 +133,8 @@ def delete(conn: Connection, actor: Actor, project_id: str) -> None:
     old = _hold(conn, actor, project_id)
     if old.slug == DEFAULT:
         raise Conflict("The project `default` is everybody's who names none, and stays")
-    gone = {"deleted_at": clock.now(), "name": f"{old.name} ({project_id})", "slug": project_id}
+    slug = f"_{project_id}"  # which nobody can have taken: no workspace name begins so
+    gone = {"deleted_at": clock.now(), "name": f"{old.name} ({project_id})", "slug": slug}
     conn.execute(update(t.ml_projects).where(_c.project_id == project_id).values(gone))
     audit.updated(conn, actor, "ml_projects", project_id, old._asdict(), gone, org_id=old.org_id, project_id=project_id)
     access.changed(conn)

@@ -180,6 +180,12 @@ def test_a_deleted_one_is_gone_and_its_names_are_free(conn: Connection, owner: A
     assert again.project_id != project.project_id
 
 
+def test_nobody_can_take_the_workspace_name_that_a_deleted_one_gets(conn: Connection, owner: Actor) -> None:
+    project = make(conn, owner, "churn")
+    make(conn, _owner(conn, "two", "Other"), "thief", slug=project.project_id)
+    projects.delete(conn, admin_of(owner, project), project.project_id)
+
+
 def test_nothing_in_an_archived_one_changes_but_itself_and_its_members(conn: Connection, owner: Actor) -> None:
     project = make(conn, owner, "churn")
     admin = replace(admin_of(owner, project), archived=frozenset({project.project_id}))
