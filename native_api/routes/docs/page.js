@@ -77,7 +77,9 @@ function example(schema, depth = 0) {
   if ("const" in inner) return inner.const;
   if (inner.type === "array") return depth > 4 ? [] : [example(inner.items ?? {}, depth + 1)];
   if (inner.type === "object" || inner.properties) {
-    const fields = depth > 4 ? [] : Object.entries(inner.properties ?? {});
+    // An id that is not asked for is left out: made up, it would name nothing.
+    const isWanted = ([name, field]) => inner.required?.includes(name) || typeName(withoutNull(field)) !== "uuid";
+    const fields = depth > 4 ? [] : Object.entries(inner.properties ?? {}).filter(isWanted);
     return Object.fromEntries(fields.map(([name, field]) => [name, example(field, depth + 1)]));
   }
   if (inner.type === "integer" || inner.type === "number") return Math.max(inner.minimum ?? 0, 0);
