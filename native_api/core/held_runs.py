@@ -37,7 +37,8 @@ def any_(conn: Connection, actor: Actor, run_id: str) -> Held:
 
 def many(conn: Connection, run_ids: Iterable[str]) -> dict[str, Held]:
     """Those of the runs that exist, by run_id, held in the order of their keys: so no two writers block each other."""
-    return {row.run_id: Held._make(row) for row in _held(conn, list(run_ids))}
+    held = map(Held._make, _held.rows(conn, list(run_ids)))
+    return {run.run_id: run for run in held}
 
 
 _held = db.Prepared(
@@ -73,4 +74,4 @@ _raise_revision = db.Prepared(
 
 def touch(conn: Connection, runs: Sequence[int]) -> None:
     """Raise the revision of these runs, by internal id: something that their documents show has changed."""
-    _raise_revision(conn, runs)
+    _raise_revision.change(conn, runs)

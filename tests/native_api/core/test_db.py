@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from native_api.core import db
@@ -83,6 +83,23 @@ def test_a_statement_that_fails_in_a_savepoint_takes_back_its_part(own: Engine) 
         savepoint.rollback()
         assert db.pending(conn).changes == ["kept"]
         db.pending(conn).changes.clear()
+
+
+def test_what_the_driver_refuses_is_told_in_the_words_of_sqlalchemy(conn: Connection) -> None:
+    add = db.BulkInsert(t.metric_keys, ["key"])
+    with pytest.raises(IntegrityError) as refused:
+        add(conn, [("m",), ("m",)])
+    assert refused.value.params is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 32, 33, 63, 65, 191, 255, 4001])
+def test_a_bulk_insert_stores_every_row_once(conn: Connection, count: int) -> None:
+    add = db.BulkInsert(t.metric_keys, ["key"], "ON CONFLICT DO NOTHING")
+    rows = [(f"m{number}",) for number in range(count)]
+    assert add(conn, rows) == count
+    assert add(conn, [*rows, ("another",)]) == 1
+    stored = conn.scalars(select(t.metric_keys.c.key).where(t.metric_keys.c.key.like("m%"))).all()
+    assert sorted(stored) == sorted(key for (key,) in rows)
 
 
 def test_a_transaction_begins_with_nothing(own: Engine) -> None:
