@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Annotated, Any, Literal, NotRequired, Required, TypeVar
 
 import msgspec
@@ -100,14 +101,20 @@ def check_key(key: str, where: str) -> None:
     Letters of any script, digits and `_ - . / : space`; and, since stores may keep each in a file of its name, it must
     be its own normal form as a path.
     """
-    plain = key.translate(_KEY_MARKS)
-    normal = posixpath.normpath(key)
-    if not (plain.isalnum() or not plain) or normal != key or normal == "." or normal.startswith(("..", "/")):
+    if not _may_be_key(key):
         raise Invalid(
             f"Invalid value {key!r} for parameter '{where}' supplied: Names may only contain alphanumerics, "
             "underscores (_), dashes (-), periods (.), spaces ( ), colons (:) and slashes (/), and must be a path in "
             "its normal form."
         )
+
+
+@lru_cache(maxsize=10_000)
+def _may_be_key(key: str) -> bool:
+    """Kept, as the same names come with every batch."""
+    plain = key.translate(_KEY_MARKS)
+    normal = posixpath.normpath(key)
+    return (plain.isalnum() or not plain) and normal == key and normal != "." and not normal.startswith(("..", "/"))
 
 
 _KEY_MARKS = str.maketrans("", "", "_-. /:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from native_api.core import listings, runs
 from native_api.core.access import Actor
 from native_api.core.datasets import NewInput
 from native_api.core.errors import Invalid
-from native_api.core.metrics import Point, Points, point_of
+from native_api.core.metrics import AnyPoint, Points
 from native_api.core.runs import LogEntry
 from native_api.core.search import View
 from shim import documents, reserved_tags, run_names
@@ -130,16 +131,12 @@ def log_batch(actor: Actor, msg: m.LogBatch) -> LogEntry:
 
 
 def _points(metrics: Sequence[m.Metric]) -> Points:
-    points: dict[str, list[Point]] = {}
+    points: defaultdict[str, list[AnyPoint]] = defaultdict(list)
     for metric in metrics:
-        key, value = metric.key, metric.value
+        value, step = metric.value, metric.step or 0
         # Adding 0.0 makes -0.0 the plain 0.0 that SQLite would make it. A NaN is unlike itself.
-        number, is_nan = (value + 0.0, 0) if value == value else (0.0, 1)
-        point = point_of((metric.step or 0, metric.timestamp, number, is_nan, 0))
-        if key in points:
-            points[key].append(point)
-        else:
-            points[key] = [point]
+        point = (step, metric.timestamp, value + 0.0, 0, 0) if value == value else (step, metric.timestamp, 0.0, 1, 0)
+        points[metric.key].append(point)
     return {split(key): some for key, some in points.items()}
 
 

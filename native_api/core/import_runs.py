@@ -16,7 +16,7 @@ from native_api.core import tables as t
 from native_api.core.access import Actor, visible
 from native_api.core.errors import NotFound, Problem
 from native_api.core.imports import Outcome, checked
-from native_api.core.metrics import Name, Point
+from native_api.core.metrics import AnyPoint, Name, Point
 from native_api.core.run_configs import NewConfig
 from native_api.core.runs import NewRun
 
@@ -114,16 +114,18 @@ class PointRow(NamedTuple):
 
     run_id: str
     name: Name
-    point: Point
+    point: AnyPoint
     is_timed: bool
 
 
 def put_metrics(conn: Connection, actor: Actor, rows: Mapping[int, PointRow]) -> Outcome:
     """Add the points that are new, each to an active run."""
     starts = _starts(conn, {row.run_id for row in rows.values() if not row.is_timed})
-    histories: dict[str, dict[Name, list[Point]]] = defaultdict(lambda: defaultdict(list))
+    histories: dict[str, dict[Name, list[AnyPoint]]] = defaultdict(lambda: defaultdict(list))
     for run_id, name, point, is_timed in rows.values():
-        histories[run_id][name].append(point if is_timed else point._replace(recorded_at=starts.get(run_id, 0)))
+        histories[run_id][name].append(
+            point if is_timed else Point._make(point)._replace(recorded_at=starts.get(run_id, 0))
+        )
     held = held_runs.many(conn, histories)
     logged: list[tuple[int, int, metrics.Points]] = []
     problems: dict[str, str] = {}

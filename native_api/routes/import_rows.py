@@ -184,11 +184,11 @@ class MetricReader:
 
 def _point_row(run_id: str, name: metrics.Name, step: int | None, value: float, time: int | None) -> PointRow:
     is_nan = value != value
-    point = metrics.point_of((step or 0, time or 0, 0.0 if is_nan else value, +is_nan, +(step is None)))
+    point = step or 0, time or 0, 0.0 if is_nan else value, +is_nan, +(step is None)
     return _point_row_of((run_id, name, point, time is not None))
 
 
-_point_row_of: Callable[[tuple[str, metrics.Name, metrics.Point, bool]], PointRow] = partial(tuple.__new__, PointRow)
+_point_row_of: Callable[[tuple[str, metrics.Name, metrics.AnyPoint, bool]], PointRow] = partial(tuple.__new__, PointRow)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
