@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from native_api import routes
-from native_api.core import access_tokens, accounts, db, schema
+from native_api.core import access_tokens, accounts, db, schema, wal
 from native_api.core.blobs import Folder
 from native_api.core.writer import Writer
 from native_api.routes.auth import Accounts
@@ -35,16 +35,17 @@ def create_app(settings: Settings) -> App:
         reader, writing = db.create_reader(url, READERS[kind]), db.create_writer(url, WRITERS[kind])
         try:
             schema.check(writing)
-            writer = Writer(writing, WRITERS[kind])
-            await writer.write(partial(accounts.set_up, artifact_root=settings.artifact_root))
-            door = Door(reader, writer, READERS[kind])
-            guard = Guard(keys, is_open=settings.is_open)
-            await guard.open(door)
-            try:
-                yield Opened(door, surfaces(settings, guard), settings.is_open)
-            finally:
-                guard.close()
-                await door.close()
+            with wal.kept_short(url) as committed:
+                writer = Writer(writing, WRITERS[kind], committed)
+                await writer.write(partial(accounts.set_up, artifact_root=settings.artifact_root))
+                door = Door(reader, writer, READERS[kind])
+                guard = Guard(keys, is_open=settings.is_open)
+                await guard.open(door)
+                try:
+                    yield Opened(door, surfaces(settings, guard), settings.is_open)
+                finally:
+                    guard.close()
+                    await door.close()
         finally:
             reader.dispose()
             writing.dispose()

@@ -43,10 +43,14 @@ class _Work:
 
 
 class Writer:
-    """Runs every write of this process on `threads` connections of its engine (SQLite: one)."""
+    """Runs every write of this process on `threads` connections of its engine (SQLite: one).
 
-    def __init__(self, engine: Engine, threads: int = 1) -> None:
+    `committed` is called after each commit, by the thread that made it.
+    """
+
+    def __init__(self, engine: Engine, threads: int = 1, committed: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
+        self._committed = committed
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._waiting = 0
@@ -141,6 +145,7 @@ class Writer:
             logger.exception("A commit failed", exc_info=error)
             return [(work, None, error) for work in group]
         db.run_after_commit(conn)
+        self._committed()
         return outcomes
 
     def _apply(self, conn: Connection, group: Sequence[_Work]) -> list[Outcome]:
