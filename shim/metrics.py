@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
-from native_api.core import metrics, runs
+from native_api.core import histories, runs
 from native_api.core.access import Actor
 from native_api.core.errors import Invalid
+from native_api.core.histories import NAN, Moment
 from shim import messages as m
 from shim.metric_names import split
-from shim.wire import number
+from shim.wire import LARGEST, number
 
 ALL = 2**31 - 1
 BULK_LIMIT = 25_000
@@ -28,9 +30,9 @@ def history(conn: Connection, actor: Actor, msg: m.GetHistory) -> Answer:
         return {}
     name = split(msg.metric_key)
     if msg.max_results is None and not msg.page_token:
-        return _points([_point(msg.metric_key, moment) for moment in metrics.history(conn, run, name)])
-    page = metrics.history_page(conn, run, name, msg.max_results or ALL, msg.page_token or None)
-    answer = _points([_point(msg.metric_key, moment) for moment in page.items])
+        return _answer(_points(msg.metric_key, histories.whole(conn, run, name)))
+    page = histories.page(conn, run, name, msg.max_results or ALL, msg.page_token or None)
+    answer = _answer(_points(msg.metric_key, page.items))
     return answer | ({"next_page_token": page.next_token} if page.next_token else {})
 
 
@@ -38,10 +40,9 @@ def history_bulk(conn: Connection, actor: Actor, msg: m.GetHistoryBulk) -> Answe
     """The points of one metric in several runs, by run and time; `max_results` bounds them all together."""
     limit = msg.max_results or BULK_LIMIT
     name = split(msg.metric_key)
-    points: list[Answer] = []
+    points: list[_Point] = []
     for run_id, run in sorted(runs.find_many(conn, actor, msg.run_id).items()):
-        for moment in metrics.history(conn, run, name, limit - len(points)):
-            points.append(_point(msg.metric_key, moment) | {"run_id": run_id})
+        points += _run_points(msg.metric_key, run_id, histories.page(conn, run, name, limit - len(points)).items)
         if len(points) >= limit:
             break
     return {"metrics": points}
@@ -52,13 +53,10 @@ def history_interval(conn: Connection, actor: Actor, msg: m.GetHistoryInterval) 
     steps = _steps(msg.start_step, msg.end_step)
     known = runs.find_many(conn, actor, msg.run_ids)
     name, limit = split(msg.metric_key), msg.max_results or SAMPLE_LIMIT
-    return _points(
-        [
-            _point(msg.metric_key, moment) | {"run_id": run_id}
-            for run_id in sorted(known)
-            for moment in metrics.sample(conn, known[run_id], name, steps, limit)
-        ]
-    )
+    points: list[_Point] = []
+    for run_id in sorted(known):
+        points += _run_points(msg.metric_key, run_id, histories.sample(conn, known[run_id], name, steps, limit))
+    return _answer(points)
 
 
 def _steps(start: int | None, end: int | None) -> tuple[int, int] | None:
@@ -71,10 +69,32 @@ def _steps(start: int | None, end: int | None) -> tuple[int, int] | None:
     return start, end
 
 
-def _point(key: str, moment: metrics.Moment) -> Answer:
-    value = number(moment.value, moment.is_nan)
-    return {"key": key, "value": value, "timestamp": moment.recorded_at, "step": moment.step}
+class _Point(msgspec.Struct, gc=False):
+    """MLflow's Metric: a third of the time of a dict, of which a page has 25,000."""
+
+    key: str
+    value: float | str
+    timestamp: int
+    step: int
 
 
-def _points(points: Sequence[Answer]) -> Answer:
+class _RunPoint(_Point, gc=False):
+    run_id: str
+
+
+def _points(key: str, moments: Iterable[Moment]) -> list[_Point]:
+    return [
+        _Point(key, number(value, mark & NAN) if mark or abs(value) > LARGEST else value, time, step)
+        for time, step, value, mark in moments
+    ]
+
+
+def _run_points(key: str, run_id: str, moments: Iterable[Moment]) -> list[_RunPoint]:
+    return [
+        _RunPoint(key, number(value, mark & NAN) if mark or abs(value) > LARGEST else value, time, step, run_id)
+        for time, step, value, mark in moments
+    ]
+
+
+def _answer(points: Sequence[_Point]) -> Answer:
     return {"metrics": points} if points else {}

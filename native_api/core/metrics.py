@@ -1,18 +1,16 @@
-"""Metrics: points and their histories, the latest of each, and the keys as small integers."""
+"""Metrics: points, the latest of each, and the keys as small integers."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, tuple_
+from sqlalchemy import Connection, and_, func, select, tuple_
 
-from native_api.core import db, pages
+from native_api.core import db
 from native_api.core import tables as t
 from native_api.core.errors import NotFound
-from native_api.core.pages import Page
 
 
 class MetricScope(IntEnum):
@@ -288,81 +286,3 @@ def names_of(conn: Connection, ids: set[int]) -> Mapping[int, str]:
         found = conn.execute(select(k.key, k.id).where(db.among(conn, k.id, unknown)))
         known.remember({row.key: row.id for row in found})
     return known.names
-
-
-class Moment(NamedTuple):
-    """A point of a known metric, in the order that a history is read in."""
-
-    recorded_at: int
-    step: int
-    value: float
-    is_nan: int
-
-
-def history(conn: Connection, run: int, name: Name, limit: int | None = None) -> list[Moment]:
-    """One metric's points by (recorded_at, step, value): all of them, or the first `limit`."""
-    metric = find_id(conn, name.key)
-    if metric is None:
-        return []
-    order = [_values.c[name] for name in Moment._fields]
-    statement = select(*order).where(*_of(run, metric, name.scope)).order_by(*order).limit(limit)
-    return [Moment._make(row) for row in conn.execute(statement)]
-
-
-def history_page(conn: Connection, run: int, name: Name, limit: int, token: str | None) -> Page[Moment]:
-    """One page of what `history` gives."""
-    metric = find_id(conn, name.key)
-    if metric is None:
-        return Page([], None)
-    order = [pages.Column(_values.c[field], kind) for field, kind in _MOMENT_KINDS.items()]
-    statement = select().select_from(_values).where(*_of(run, metric, name.scope))
-    page = pages.read(conn, [pages.Part(statement, order)], pages.fingerprint("history", run, name), limit, token)
-    return Page([Moment._make(row) for row in page.items], page.next_token)
-
-
-_MOMENT_KINDS: dict[str, type[int] | type[float]] = {"recorded_at": int, "step": int, "value": float, "is_nan": int}
-
-
-def _of(run: int, metric: int, scope: int) -> tuple[ColumnElement[bool], ...]:
-    c = _values.c
-    return c.run_id == run, c.metric_id == metric, c.scope == scope
-
-
-def sample(conn: Connection, run: int, name: Name, steps: tuple[int, int] | None, limit: int) -> list[Moment]:
-    """At most `limit` points in step order, spread evenly over the history.
-
-    Of each of `limit` near-equal buckets the first point, and always the very last one, as MLflow's SQL store does it.
-    Beyond that a bucket in the middle that holds the least or the greatest value gives this one instead: a chart
-    keeps its spikes.
-    """
-    metric = find_id(conn, name.key)
-    if metric is None:
-        return []
-    c = _values.c
-    within = (c.step.between(*steps),) if steps else ()
-    rows = conn.execute(
-        select(c.recorded_at, c.step, c.value, c.is_nan)
-        .where(*_of(run, metric, name.scope), *within)
-        .order_by(c.step, c.recorded_at, c.value, c.is_nan)
-    ).all()
-    return [Moment._make(rows[index]) for index in spread([row[2] for row in rows], limit)]
-
-
-def spread(values: Sequence[float], limit: int) -> list[int]:
-    """Which of the values to keep, in order: evenly spread ones, the last, the least and the greatest."""
-    count = len(values)
-    if count <= limit:
-        return list(range(count))
-    if limit == 1:
-        return [count - 1]
-    size, larger = divmod(count, limit)
-    starts = [bucket * size + min(bucket, larger) for bucket in range(limit)]
-    chosen = [*starts[:-1], count - 1]
-    free = set(range(1, limit - 1))
-    for extreme in (values.index(min(values)), values.index(max(values))):
-        if extreme not in chosen and free:
-            bucket = bisect_right(starts, extreme) - 1
-            nearest = min(free, key=lambda place: abs(place - bucket))
-            chosen[nearest] = extreme
-            free.discard(nearest)
-    return sorted(chosen)

@@ -11,7 +11,7 @@ from sqlalchemy import delete as delete_from
 
 from native_api.core import audit, clock, datasets, db, experiments, held_runs, metrics, run_configs, tags
 from native_api.core import tables as t
-from native_api.core.access import Actor, visible
+from native_api.core.access import Actor
 from native_api.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from native_api.core.held_runs import Held, active
 from native_api.core.run_configs import NewConfig
@@ -361,15 +361,23 @@ def _change_columns(conn: Connection, changed: Sequence[tuple[Held, LogEntry]]) 
 
 def find(conn: Connection, actor: Actor, run_id: str) -> tuple[int, int]:
     """The internal id and the revision of a visible run, also when deleted."""
-    statement = select(_c.id, _c.revision).join(t.experiments, t.experiments.c.id == _c.experiment_id)
-    row = conn.execute(statement.where(_c.run_id == run_id, visible(actor))).one_or_none()
-    if row is None:
-        raise NotFound("run", run_id)
-    return row.id, row.revision
+    for _, run, revision, project_id in _found.rows(conn, [run_id]):
+        if project_id in actor.projects:
+            return run, revision
+    raise NotFound("run", run_id)
 
 
 def find_many(conn: Connection, actor: Actor, run_ids: Iterable[str]) -> dict[str, int]:
     """The internal ids of those of the runs that are visible."""
-    statement = select(_c.run_id, _c.id).join(t.experiments, t.experiments.c.id == _c.experiment_id)
-    rows = conn.execute(statement.where(db.among(conn, _c.run_id, set(run_ids)), visible(actor)))
-    return {row.run_id: row.id for row in rows}
+    found = _found.rows(conn, [*run_ids])
+    return {run_id: run for run_id, run, _, project_id in found if project_id in actor.projects}
+
+
+# Who may see them is looked at afterwards: given `visible`, SQLite goes through all runs of all projects in view.
+_found = db.Prepared(
+    lambda among: (
+        select(_c.run_id, _c.id, _c.revision, t.experiments.c.project_id)
+        .join(t.experiments, t.experiments.c.id == _c.experiment_id)
+        .where(among(_c.run_id))
+    )
+)

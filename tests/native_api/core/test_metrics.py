@@ -1,4 +1,4 @@
-"""Histories and latest points, on both databases."""
+"""Latest points and values as native callers read them, on both databases."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import math
 from itertools import permutations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
-from native_api.core import metric_values, metrics
+from native_api.core import histories, metric_values, metrics
 from native_api.core import tables as t
 from native_api.core.metrics import MetricScope, Name, Point
 
@@ -41,7 +39,7 @@ def test_a_repeated_point_is_stored_and_counted_once(conn: Connection) -> None:
     log(conn, *POINTS, *POINTS)
     log(conn, POINTS[0], Point(3, 40, 0.1))
     assert stored(conn)["count"] == 4
-    assert len(metrics.history(conn, RUN, LOSS)) == 4
+    assert len(histories.whole(conn, RUN, LOSS)) == 4
 
 
 def test_a_nan_counts_as_zero_in_the_order_and_stays_out_of_the_extremes(conn: Connection) -> None:
@@ -60,7 +58,7 @@ def test_only_nans_have_no_extremes_until_a_number_comes(conn: Connection) -> No
 def test_infinities_and_64_bit_numbers_are_stored_exactly(conn: Connection) -> None:
     least, most = -(2**63), 2**63 - 1
     log(conn, Point(least, 0, -math.inf), Point(most, most, math.inf))
-    assert metrics.history(conn, RUN, LOSS) == [(0, least, -math.inf, 0), (most, most, math.inf, 0)]
+    assert histories.whole(conn, RUN, LOSS) == [(0, least, -math.inf, 0), (most, most, math.inf, 0)]
 
 
 def test_a_final_value_is_the_latest(conn: Connection) -> None:
@@ -75,52 +73,11 @@ def test_scopes_keep_metrics_apart(conn: Connection) -> None:
     assert found == [(1, "loss", 2.0), (2, "loss", 1.0)]
 
 
-def test_a_history_is_read_in_pages_by_time(conn: Connection) -> None:
-    log(conn, *(Point(99 - step, step // 2, float(step)) for step in range(100)))
-    whole = metrics.history(conn, RUN, LOSS)
-    paged: list[metrics.Moment] = []
-    token = None
-    while page := metrics.history_page(conn, RUN, LOSS, 7, token):
-        assert len(page.items) <= 7
-        paged += page.items
-        token = page.next_token
-        if token is None:
-            break
-    assert paged == whole == sorted(whole)
-
-
 def test_as_many_points_as_fill_several_blocks_are_all_stored(conn: Connection) -> None:
     many = {Name(MetricScope.NONE, f"m{n}"): [Point(step, step, 0.5) for step in range(3)] for n in range(3001)}
     metrics.append(conn, [(RUN, EXPERIMENT, many)])
     assert sum(conn.scalars(select(latest["count"]))) == 9003
     assert len(conn.execute(select(t.run_metric_values.c.step)).all()) == 9003
-
-
-def test_an_unknown_key_has_no_history(conn: Connection) -> None:
-    assert metrics.history(conn, RUN, Name(MetricScope.NONE, "never logged")) == []
-    assert metrics.sample(conn, RUN, Name(MetricScope.NONE, "never logged"), None, 10) == []
-
-
-def test_a_sample_is_spread_evenly_and_ends_with_the_last_point(conn: Connection) -> None:
-    log(conn, *(Point(step, step, float(step)) for step in range(200)))
-    assert [row.step for row in metrics.sample(conn, RUN, LOSS, None, 10)] == [*range(0, 180, 20), 199]
-    assert [row.step for row in metrics.sample(conn, RUN, LOSS, (50, 52), 10)] == [50, 51, 52]
-    assert [row.step for row in metrics.sample(conn, RUN, LOSS, None, 1)] == [199]
-
-
-def test_a_sample_keeps_the_spikes(conn: Connection) -> None:
-    values = {33: 1000.0, 155: -1000.0}
-    log(conn, *(Point(step, step, values.get(step, 1.0)) for step in range(200)))
-    assert {1000.0, -1000.0} < {row.value for row in metrics.sample(conn, RUN, LOSS, None, 10)}
-
-
-@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=200), st.integers(1, 50))
-def test_what_is_kept_is_in_order_within_bounds_and_holds_both_ends(values: list[float], limit: int) -> None:
-    kept = metrics.spread(values, limit)
-    assert len(kept) == min(limit, len(values))
-    assert kept == sorted(set(kept))
-    assert kept[-1] == len(values) - 1
-    assert limit == 1 or kept[0] == 0
 
 
 def test_keys_are_remembered_only_once_committed(conn: Connection) -> None:
