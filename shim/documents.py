@@ -16,7 +16,7 @@ from native_api.core.params import text_of
 from shim import reserved_tags
 from shim.messages import STATUSES
 from shim.metric_names import full_name
-from shim.wire import number
+from shim.wire import LARGEST, Pair, Point, number
 
 _STATUS_NAMES = {status: name for name, status in STATUSES.items()}
 
@@ -58,15 +58,15 @@ def of_run(run: run_views.Run) -> dict[str, Any]:
     tags = {**run.tags, **reserved_tags.of_run(info.run_name, info.notes, info.git_commit)}
     data: dict[str, Any] = {
         "metrics": [
-            {
-                "key": full_name(latest.scope, latest.key),
-                "value": number(latest.value, latest.is_nan),
-                "timestamp": latest.recorded_at,
-                "step": latest.step,
-            }
-            for latest in run.latest
+            Point(
+                full_name(scope, key) if scope else key,
+                number(value, is_nan) if is_nan or abs(value) > LARGEST else value,
+                recorded_at,
+                step,
+            )
+            for _, scope, key, step, recorded_at, value, is_nan in run.latest
         ],
-        "params": [{"key": key, "value": text_of(value)} for key, value in run.params.items()],
+        "params": [Pair(key, value if isinstance(value, str) else text_of(value)) for key, value in run.params.items()],
         "tags": _pairs(tags),
     }
     inputs = {
@@ -90,8 +90,8 @@ def _input(used: datasets.RunInput) -> dict[str, Any]:
     return document | {"dataset": {name: value for name, value in dataset.items() if value is not None}}
 
 
-def _pairs(values: dict[str, str]) -> list[dict[str, str]]:
-    return [{"key": key, "value": value} for key, value in values.items()]
+def _pairs(values: dict[str, str]) -> list[Pair]:
+    return [Pair(key, value) for key, value in values.items()]
 
 
 def _stage(deleted_at: int | None) -> str:

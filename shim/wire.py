@@ -121,3 +121,19 @@ def number(value: float, is_nan: int) -> float | str:
     if is_nan:
         return "NaN"
     return value if math.isfinite(value) else math.copysign(LARGEST, value)
+
+
+class Point(msgspec.Struct, gc=False):
+    """MLflow's Metric. A struct takes a third of the time of a dict, and a history has 25,000 to a page."""
+
+    key: str
+    value: float | str
+    timestamp: int
+    step: int
+
+
+class Pair(msgspec.Struct, gc=False):
+    """MLflow's Param and its tags."""
+
+    key: str
+    value: str

@@ -78,7 +78,7 @@ def _in_step_order(
 
     None if they are not. Then a page costs a look at the whole history, and sorting what is left of it.
     """
-    stored = [_c.step, _c.recorded_at, _c.value, _c.is_nan]
+    stored: list[ColumnElement[Any]] = [_c.step, _c.recorded_at, _c.value, _c.is_nan]
     statement = select(*_MOMENT).where(*history, _c.is_final == 0).order_by(*stored).limit(limit)
     misplaced: list[ColumnElement[bool]] = [_c.is_final == 1]
     if after is not None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, func, select, tuple_
 
-from native_api.core import db
+from native_api.core import db, rows
 from native_api.core import tables as t
 from native_api.core.errors import NotFound
 
@@ -249,19 +249,20 @@ def keys_of(conn: Connection, metric_ids: Collection[str]) -> dict[str, str]:
 # Reading
 
 
-def latest(conn: Connection, runs: Sequence[int]) -> Iterable[Latest]:
-    """The latest point of every metric of these runs, by internal id."""
-    c = _latest.c
-    rows = conn.execute(
-        select(c.run_id, c.scope, c.metric_id, c.step, c.recorded_at, c.value, c.is_nan).where(
-            db.among(conn, c.run_id, runs)
-        )
-    ).all()
-    names = names_of(conn, {row[2] for row in rows})
+def latest(conn: Connection, runs: Sequence[int]) -> list[Latest]:
+    """The latest point of every metric of these runs, by internal id: those of one run together."""
+    found = rows.plain(_read_latest(conn, runs))
+    names = names_of(conn, {row[2] for row in found})
     return [
-        Latest(run, scope, names[metric], step, recorded_at, value, is_nan)
-        for run, scope, metric, step, recorded_at, value, is_nan in rows
+        _latest_of((run, scope, names[metric], step, recorded_at, value, is_nan))
+        for run, scope, metric, step, recorded_at, value, is_nan in found
     ]
+
+
+_latest_of: Callable[[tuple[int, int, str, int, int, float, int]], Latest] = partial(tuple.__new__, Latest)
+
+_LATEST = [_latest.c[name] for name in ("run_id", "scope", "metric_id", "step", "recorded_at", "value", "is_nan")]
+_read_latest = db.Prepared(lambda among: select(*_LATEST).where(among(_latest.c.run_id)).order_by(_latest.c.run_id))
 
 
 def has_finals(conn: Connection, run: int, points: Points) -> bool:
@@ -269,12 +270,12 @@ def has_finals(conn: Connection, run: int, points: Points) -> bool:
     wanted = {(name, point) for name, some in points.items() for point in some}
     c, k = _values.c, t.metric_keys.c
     columns = [c[name] for name in Point._fields]
-    rows = conn.execute(
+    found = conn.execute(
         select(c.scope, k.key, *columns)
         .join(t.metric_keys, k.id == c.metric_id)
         .where(c.run_id == run, db.among(conn, k.key, {name.key for name in points}), c.is_final == 1)
     )
-    return wanted <= {(Name(scope, key), Point(*point)) for scope, key, *point in rows}
+    return wanted <= {(Name(scope, key), Point(*point)) for scope, key, *point in found}
 
 
 def names_of(conn: Connection, ids: set[int]) -> Mapping[int, str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from native_api.core import datasets, db, metrics, pages, run_configs
+from native_api.core import datasets, db, metrics, pages, rows, run_configs
 from native_api.core import tables as t
 from native_api.core.access import Actor, visible
 from native_api.core.errors import NotFound
@@ -73,7 +75,7 @@ def load(conn: Connection, runs: Sequence[int]) -> list[Run]:
     used = _grouped(datasets.inputs(conn, runs))
     models = _grouped(_models(conn, runs))
     found: dict[int, Run] = {}
-    for row in conn.execute(select(*INFO).where(db.among(conn, _c.id, runs))):
+    for row in rows.plain(_infos(conn, runs)):
         run = row[0]
         found[run] = Run(
             RunInfo._make(row),
@@ -86,35 +88,48 @@ def load(conn: Connection, runs: Sequence[int]) -> list[Run]:
     return [found[run] for run in runs]
 
 
+_infos = db.Prepared(lambda among: select(*INFO).where(among(_c.id)))
+
+
 def _params(conn: Connection, runs: Sequence[int]) -> dict[int, dict[str, object]]:
     c = t.run_configs.c
-    rows = conn.execute(select(c.run_id, c.params_json).where(db.among(conn, c.run_id, runs)))
-    return {row.run_id: row.params_json for row in rows}
+    found = conn.execute(select(c.run_id, c.params_json).where(db.among(conn, c.run_id, runs)))
+    return {row.run_id: row.params_json for row in found}
 
 
 def _tags(conn: Connection, runs: Sequence[int]) -> dict[int, dict[str, str]]:
-    c = t.run_tags.c
-    found: dict[int, dict[str, str]] = {}
-    for number, key, value in conn.execute(select(c.run_id, c.key, c.value).where(db.among(conn, c.run_id, runs))):
-        found.setdefault(number, {})[key] = value
-    return found
+    found = rows.plain(_labels(conn, runs))
+    return {run: {key: value for _, key, value in some} for run, some in groupby(found, itemgetter(0))}
+
+
+_labels = db.Prepared(
+    lambda among: (
+        select(t.run_tags.c.run_id, t.run_tags.c.key, t.run_tags.c.value)
+        .where(among(t.run_tags.c.run_id))
+        .order_by(t.run_tags.c.run_id)
+    )
+)
 
 
 def _models(conn: Connection, runs: Sequence[int]) -> list[ModelLink]:
-    c = t.run_models.c
-    columns = (c.run_id, c.direction, c.model_id, c.step)
-    rows = conn.execute(select(*columns).where(db.among(conn, c.run_id, runs)).order_by(c.id))
-    return [ModelLink(*row) for row in rows]
+    return [ModelLink(*row) for row in rows.plain(_linked(conn, runs))]
+
+
+_linked = db.Prepared(
+    lambda among: (
+        select(t.run_models.c.run_id, t.run_models.c.direction, t.run_models.c.model_id, t.run_models.c.step)
+        .where(among(t.run_models.c.run_id))
+        .order_by(t.run_models.c.run_id, t.run_models.c.id)
+    )
+)
 
 
 P = TypeVar("P", metrics.Latest, datasets.RunInput, ModelLink)
 
 
 def _grouped(parts: Iterable[P]) -> dict[int, list[P]]:
-    found: dict[int, list[P]] = {}
-    for part in parts:
-        found.setdefault(part.run, []).append(part)
-    return found
+    """The parts of each run. Those of one run come together."""
+    return {run: list(some) for run, some in groupby(parts, lambda part: part.run)}
 
 
 # With their config
