@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from operator import eq
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    FromClause,
     Table,
     and_,
     case,
     exists,
     func,
     select,
+    true,
     type_coerce,
 )
 
@@ -23,6 +27,7 @@ from native_api.core.access import Actor, visible
 from native_api.core.errors import Invalid
 from native_api.core.pages import Column, Page, Part, Statement, fingerprint, read
 from native_api.core.search import (
+    All,
     Attribute,
     Condition,
     Field,
@@ -32,8 +37,11 @@ from native_api.core.search import (
     SortKey,
     Tag,
     View,
+    conjuncts,
     experiment_clause,
+    find_few,
     of_metric,
+    require_number,
     run_clause,
 )
 
@@ -55,25 +63,27 @@ def page_of_runs(
 
     They come by the sort keys, then newest first, then by run_id.
     """
-    experiments = sorted(set(experiment_ids))
+    asked = sorted(set(experiment_ids))
+    experiments = [row.id for row in _projects(conn, asked) if row.project_id in actor.projects]
     if not experiments:
         return Page([], None)
-    runs = t.runs.c
-    statement = (
-        select(runs.id, runs.revision)
-        .join(t.experiments, t.experiments.c.id == runs.experiment_id)
-        .where(visible(actor), _within(conn, runs.experiment_id, experiments), *_of_view(view, runs.deleted_at))
-    )
-    if condition is not None:
-        statement = statement.where(run_clause(conn, condition))
+    conditions = conjuncts(condition)
+    wanted, groups = _wanted(conn, experiments, view, conditions)
     newest_first = SortKey(Attribute("started_at"), descending=True)
     first, *rest = _distinct([*sort_keys, newest_first, SortKey(Attribute("run_id"))])
     if isinstance(first.field, Metric):
-        parts = _parts_by_metric(conn, statement, experiments, first.field, first.descending, rest)
+        parts = _parts_by_metric(conn, wanted, groups, first.field, first.descending, rest)
+        if any(require_number(one, first.field) for one in conditions):
+            del parts[1:]
     else:
-        parts = [_part(conn, statement, [first, *rest])]
-    page = read(conn, parts, fingerprint("runs", experiments, view, condition, sort_keys), limit, token)
+        parts = [_part(conn, [wanted.where(group(t.runs.c.experiment_id)) for group in groups], [first, *rest])]
+    page = read(conn, parts, fingerprint("runs", asked, view, condition, sort_keys), limit, token)
     return Page([(row[0], row[1]) for row in page.items], page.next_token)
+
+
+_projects = db.Prepared(
+    lambda among: select(t.experiments.c.id, t.experiments.c.project_id).where(among(t.experiments.c.id))
+)
 
 
 def page_of_experiments(
@@ -110,9 +120,34 @@ def _of_view(view: View, deleted_at: ColumnElement[int | None]) -> list[ColumnEl
             return []
 
 
-def _within(conn: Connection, column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[bool]:
-    """One experiment is compared with `=`, so that an index can give its rows in order."""
-    return column == numbers[0] if len(numbers) == 1 else db.among(conn, column, numbers)
+Group = Callable[[ColumnElement[int]], ColumnElement[bool]]
+"""Says of a column that it holds one of a group of experiments."""
+
+MERGED = 20
+"""Of up to so many experiments each gives its runs in the order of an index; with more, all their runs are sorted."""
+
+
+def _wanted(
+    conn: Connection, experiments: Sequence[int], view: View, conditions: Sequence[Condition]
+) -> tuple[Statement, list[Group]]:
+    """The runs that satisfy the conditions, and the groups of experiments by which to ask for them."""
+    runs = t.runs.c
+    wanted = select(runs.id, runs.revision).select_from(t.runs).where(*_of_view(view, runs.deleted_at))
+    few = find_few(conn, conditions, experiments)
+    groups: list[Group]
+    if few is not None:
+        conditions = [condition for condition in conditions if condition != few.comparison]
+        # Of a sum there is no index that could be taken instead.
+        of_experiments = db.among(conn, runs.experiment_id + 0, experiments)
+        wanted = wanted.where(db.among(conn, runs.id, few.runs), of_experiments)
+        groups = [lambda _: true()]
+    elif len(experiments) <= MERGED:
+        groups = [partial(eq, experiment) for experiment in experiments]
+    else:
+        groups = [lambda column: db.among(conn, column, experiments)]
+    if conditions:
+        wanted = wanted.where(run_clause(conn, All(tuple(conditions))))
+    return wanted, groups
 
 
 def _distinct(keys: Sequence[SortKey]) -> list[SortKey]:
@@ -127,8 +162,8 @@ def _distinct(keys: Sequence[SortKey]) -> list[SortKey]:
 
 def _parts_by_metric(
     conn: Connection,
-    statement: Statement,
-    experiments: Sequence[int],
+    wanted: Statement,
+    groups: Sequence[Group],
     metric: Metric,
     descending: bool,
     rest: Sequence[SortKey],
@@ -139,34 +174,40 @@ def _parts_by_metric(
     """
     latest = t.run_metric_latest.alias()
     has_metric = of_metric(latest, metric)
-    having = statement.join(latest, and_(has_metric, _within(conn, latest.c.experiment_id, experiments)))
-    value = Column(latest.c.value, float, descending)
+    # The experiment is named once: PostgreSQL, told twice, expects a tenth of the runs of each tenth of them.
+    having = [wanted.join(latest, and_(has_metric, group(latest.c.experiment_id))) for group in groups]
+    without = [wanted.where(group(t.runs.c.experiment_id), ~exists().where(has_metric)) for group in groups]
+    value = Column(latest.c.value, float, descending)  # the same for all NaNs, and asks for the index for them, too
     return [
-        _part(conn, having.where(latest.c.is_nan == 0), rest, [value]),
-        _part(conn, having.where(latest.c.is_nan == 1), rest),
-        _part(conn, statement.where(~exists().where(has_metric)), rest),
+        _part(conn, [statement.where(latest.c.is_nan == 0) for statement in having], rest, [value]),
+        _part(conn, [statement.where(latest.c.is_nan == 1) for statement in having], rest, [value]),
+        _part(conn, without, rest),
     ]
 
 
-def _part(conn: Connection, statement: Statement, keys: Sequence[SortKey], before: Sequence[Column] = ()) -> Part:
-    """The statement's runs in the order of the columns `before`, then of the keys."""
+def _part(
+    conn: Connection, statements: Sequence[Statement], keys: Sequence[SortKey], before: Sequence[Column] = ()
+) -> Part:
+    """The statements' runs in the order of the columns `before`, then of the keys."""
     columns = list(before)
+    joins: list[tuple[FromClause, ColumnElement[bool]]] = []
     for key in keys:
         match key.field:
             case Attribute():
                 columns.append(_attribute_column(conn, t.runs, key))
             case Metric():
                 latest = t.run_metric_latest.alias()
-                statement = statement.outerjoin(latest, of_metric(latest, key.field))
+                joins.append((latest, of_metric(latest, key.field)))
                 rank = type_coerce(func.coalesce(latest.c.is_nan, 2), BigInteger)
                 columns += [Column(rank, int), Column(latest.c.value, float, key.descending, nullable=True)]
             case Param(name) | Tag(name):
                 pairs = (t.run_params if isinstance(key.field, Param) else t.run_tags).alias()
-                statement = statement.outerjoin(pairs, and_(pairs.c.run_id == t.runs.c.id, pairs.c.key == name))
+                joins.append((pairs, and_(pairs.c.run_id == t.runs.c.id, pairs.c.key == name)))
                 columns.append(Column(db.bytewise(conn, pairs.c.value), str, key.descending, nullable=True))
             case Input():
                 raise Invalid("Runs cannot be sorted by their datasets")
-    return Part(statement, columns)
+    first, *others = (reduce(lambda found, join: found.outerjoin(*join), joins, statement) for statement in statements)
+    return Part(first, columns, others)
 
 
 _STATUSES = ("failed", "finished", "killed", "running", "queued")

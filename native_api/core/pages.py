@@ -7,11 +7,11 @@ import binascii
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, or_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, or_, select, union_all
 
 from native_api.core.errors import Invalid
 
@@ -105,24 +105,43 @@ Found: TypeAlias = Row[*tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Part:
-    """A stretch of a list: a statement that selects its items, and their order, which ends in a unique column."""
+    """A stretch of a list: a statement that selects its items, and their order, which ends in a unique column.
+
+    `others` select more of its items, each by another range of an index: of every statement no more is read than the
+    page takes, and then they are merged.
+    """
 
     statement: Statement
     columns: Sequence[Column]
+    others: Sequence[Statement] = ()
 
-    def starts(self, values: Sequence[Value] | None) -> list[Statement]:
-        """The rows after the one with these values (all, if None), as one or two statements that an index may serve."""
-        selected = self.statement.add_columns(*(column.expression for column in self.columns))
-        ordered = selected.order_by(*(column.order() for column in self.columns))
+    def starts(self, values: Sequence[Value] | None) -> list[list[ColumnElement[bool]]]:
+        """Which rows come after the one with these values (all, if None), as one or two ranges of an index."""
         if values is None:
-            return [ordered]
+            return [[]]
         first, value = self.columns[0], values[0]
         if value is None:
-            return [ordered.where(_after(self.columns, values))]
+            return [[_after(self.columns, values)]]
         bound = first.expression <= value if first.descending else first.expression >= value
-        whole = Column(first.expression, first.kind, first.descending)
-        rest = ordered.where(bound, _after([whole, *self.columns[1:]], values))
-        return [rest, ordered.where(first.expression.is_(None))] if first.nullable else [rest]
+        whole = replace(first, nullable=False)
+        rest = [bound, _after([whole, *self.columns[1:]], values)]
+        return [rest, [first.expression.is_(None)]] if first.nullable else [rest]
+
+    def rows(self, where: Sequence[ColumnElement[bool]], limit: int) -> Statement:
+        """The first rows that satisfy the clauses: what the statement selects, then the columns of the order."""
+        named = [column.expression.label(f"sort_{place}") for place, column in enumerate(self.columns)]
+        order = [column.order() for column in self.columns]
+        found = [
+            statement.add_columns(*named).where(*where).order_by(*order).limit(limit)
+            for statement in (self.statement, *self.others)
+        ]
+        if not self.others:
+            return found[0]
+        merged = union_all(*(select(one.subquery()) for one in found)).subquery()
+        outer = [
+            replace(column, expression=merged.c[name.name]) for column, name in zip(self.columns, named, strict=True)
+        ]
+        return select(merged).order_by(*(column.order() for column in outer)).limit(limit)
 
 
 def _after(columns: Sequence[Column], values: Sequence[Value]) -> ColumnElement[bool]:
@@ -145,8 +164,8 @@ def read(conn: Connection, parts: Sequence[Part], query: str, limit: int, token:
     rows: list[Found] = []
     places: list[int] = []
     for number, part in enumerate(parts[at:], at):
-        for statement in part.starts(values):
-            found = conn.execute(statement.limit(limit + 1 - len(rows))).all()
+        for where in part.starts(values):
+            found = conn.execute(part.rows(where, limit + 1 - len(rows))).all()
             rows += found
             places += [number] * len(found)
             if len(rows) > limit:

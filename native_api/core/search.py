@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Select,
     Table,
     and_,
     exists,
@@ -132,6 +134,25 @@ class SortKey:
     descending: bool = False
 
 
+def conjuncts(condition: Condition | None) -> list[Condition]:
+    """The conditions that all have to hold, as small as they can be told apart."""
+    match condition:
+        case None:
+            return []
+        case All(parts):
+            return [conjunct for part in parts for conjunct in conjuncts(part)]
+        case _:
+            return [condition]
+
+
+_NUMBERS = frozenset({Op.EQ, Op.GT, Op.GE, Op.LT, Op.LE})
+
+
+def require_number(condition: Condition, metric: Metric) -> bool:
+    """Whether only runs satisfy it whose metric is a number."""
+    return isinstance(condition, Comparison) and condition.field == metric and condition.op in _NUMBERS
+
+
 # Conditions -> clauses
 
 MAX_COMPARISONS = 500
@@ -208,34 +229,26 @@ def _compare_pair(
     conn: Connection, comparison: Comparison, owner: ColumnElement[int], pairs: Table, of: ColumnElement[int], key: str
 ) -> ColumnElement[bool]:
     """Compare what a table of keys and values has under the key for the owner."""
-    has_key, value = pairs.c.key == key, comparison.value
+    has_key = and_(of == owner, pairs.c.key == key)
     if comparison.op is Op.IS_NULL:
-        return ~exists().where(of == owner, has_key)
-    if comparison.op is Op.EQ and isinstance(value, str):
-        return owner.in_(select(of).where(has_key, _equals(pairs.c.value, value)))
-    return exists().where(of == owner, has_key, _compare(conn, pairs.c.value, comparison.op, value))
-
-
-def _equals(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
-    """Equality that the indexes over keys and the beginnings of values serve, written as they are.
-
-    The rest is not compared as a whole: given `value = x`, SQLite no longer sees the indexed expression.
-    """
-    length = t.INDEXED_VALUE_LENGTH
-    begins = func.substr(column, text("1"), text(str(length))) == value[:length]
-    return begins if len(value) < length else and_(begins, func.substr(column, text(str(length + 1))) == value[length:])
+        return ~exists().where(has_key)
+    return exists().where(has_key, _compare(conn, pairs.c.value, comparison.op, comparison.value))
 
 
 def of_metric(latest: FromClause, metric: Metric) -> ColumnElement[bool]:
-    """The rows of `latest` that are the run's for this metric."""
-    c = latest.c
+    """The row of `latest` that is the run's for this metric."""
+    return and_(latest.c.run_id == t.runs.c.id, is_metric(latest, metric))
+
+
+def is_metric(latest: FromClause, metric: Metric) -> ColumnElement[bool]:
+    """The rows of `latest` that are of this metric."""
     key = select(t.metric_keys.c.id).where(t.metric_keys.c.key == metric.key).scalar_subquery()
-    return and_(c.run_id == t.runs.c.id, c.metric_id == key, c.scope == metric.scope)
+    return and_(latest.c.metric_id == key, latest.c.scope == metric.scope)
 
 
 def _compare_metric(op: Op, value: Value, metric: Metric) -> ColumnElement[bool]:
     latest = t.run_metric_latest.c
-    found = exists().where(of_metric(t.run_metric_latest, metric), latest.experiment_id == t.runs.c.experiment_id)
+    found = exists().where(of_metric(t.run_metric_latest, metric))
     match op:
         case Op.IS_NULL:
             return ~found
@@ -307,3 +320,63 @@ def _compare_integers(column: ColumnElement[int], op: Op, value: int | float) ->
     if op in (Op.EQ, Op.NE) and not near == value == math.floor(near):
         return false() if op is Op.EQ else column.is_not(None)
     return _ORDERED[op](column, math.floor(near) if op in (Op.GT, Op.LE) else math.ceil(near))
+
+
+# Conditions -> runs
+
+FEW = 2_000
+"""Up to so many runs that satisfy a comparison are looked at one by one, however many runs there are.
+
+More are found soon by going through the runs in order. Which of the two it is, the databases guess badly: SQLite has no
+statistics, and PostgreSQL's know nothing of one metric in one experiment.
+"""
+TRIED = 4
+"""How many comparisons of a condition are tried: each takes a statement."""
+
+
+class Few(NamedTuple):
+    """Few runs, by internal id: all that satisfy the comparison, and maybe some of other experiments."""
+
+    comparison: Comparison
+    runs: Sequence[int]
+
+
+def find_few(conn: Connection, conditions: Sequence[Condition], experiments: Sequence[int]) -> Few | None:
+    """The runs of these experiments that satisfy one of the conditions, if an index tells that they are few."""
+    comparisons = [condition for condition in conditions if isinstance(condition, Comparison)]
+    comparisons.sort(key=lambda comparison: comparison.op is not Op.EQ)  # what is equal is mostly fewer
+    ranges = ((comparison, _range(conn, comparison, experiments)) for comparison in comparisons)
+    for comparison, ids in islice(((comparison, ids) for comparison, ids in ranges if ids is not None), TRIED):
+        found = conn.scalars(ids.limit(FEW + 1)).all()
+        if len(found) <= FEW:
+            return Few(comparison, found)
+    return None
+
+
+def _range(conn: Connection, comparison: Comparison, experiments: Sequence[int]) -> Select[int] | None:
+    """The runs that satisfy the comparison, if they are a range of an index."""
+    field, op, value = comparison.field, comparison.op, comparison.value
+    match field:
+        case Attribute("run_id") if op in (Op.EQ, Op.IN):
+            return select(t.runs.c.id).where(_compare(conn, t.runs.c.run_id, op, value))
+        case Metric() if op in _NUMBERS:
+            c = t.run_metric_latest.c
+            of_experiments = c.experiment_id == experiments[0]
+            if len(experiments) > 1:
+                of_experiments = db.among(conn, c.experiment_id, experiments)
+            number = and_(c.is_nan == 0, _ORDERED[op](c.value, value))
+            return select(c.run_id).where(of_experiments, is_metric(t.run_metric_latest, field), number)
+        case Param(key) | Tag(key) if op is Op.EQ and isinstance(value, str):
+            pairs = t.run_params if isinstance(field, Param) else t.run_tags
+            return select(pairs.c.run_id).where(pairs.c.key == key, _equals(pairs.c.value, value))
+    return None
+
+
+def _equals(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
+    """Equality that the indexes over keys and the beginnings of values serve, written as they are.
+
+    The rest is not compared as a whole: given `value = x`, SQLite no longer sees the indexed expression.
+    """
+    length = t.INDEXED_VALUE_LENGTH
+    begins = func.substr(column, text("1"), text(str(length))) == value[:length]
+    return begins if len(value) < length else and_(begins, func.substr(column, text(str(length + 1))) == value[length:])

@@ -7,14 +7,14 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cmp_to_key
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, event, insert, select, text
+from sqlalchemy import Connection, Engine, insert, select
 
 from native_api.core import listings, pages, search
 from native_api.core import tables as t
@@ -317,6 +317,8 @@ quickly = settings(max_examples=60, deadline=None, suppress_health_check=[Health
     keys=orders,
     view=st.sampled_from(View),
     which=st.sampled_from([[0], [1], [0, 1]]),
+    few=st.sampled_from([search.FEW, 1, -1]),
+    merged=st.sampled_from([listings.MERGED, 0]),
 )
 def test_pages_hold_what_satisfies_in_order(
     engine: Engine,
@@ -326,8 +328,12 @@ def test_pages_hold_what_satisfies_in_order(
     keys: list[SortKey],
     view: View,
     which: list[int],
+    few: int,
+    merged: int,
 ) -> None:
-    with undone(engine) as conn:
+    with undone(engine) as conn, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "FEW", few)
+        patch.setattr(listings, "MERGED", merged)
         actor = make_actor(conn, "model")
         experiments, known, ids = store(conn, actor, runs)
         number = {run.run_id: id_ for run, id_ in zip(known, ids, strict=True)}
@@ -696,108 +702,3 @@ def test_a_token_belongs_to_its_query(conn: Connection, actor: Actor) -> None:
         listings.page_of_experiments(conn, actor, View.ACTIVE, None, [], 1, token)
     longer = listings.page_of_runs(conn, actor, [experiment], View.ACTIVE, None, [], 5, token)
     assert len(longer.items) == 2, "the limit may change from page to page"
-
-
-# Plans
-
-
-@pytest.fixture
-def plans(conn: Connection, actor: Actor) -> Plans:
-    """An experiment with enough runs for an index to be worth it, and the plans of what is asked about it."""
-    experiment = add_experiment(conn, actor.project_id, "e")
-    add_runs(conn, experiment, 200)
-    if conn.dialect.name == "postgresql":
-        conn.execute(text("ANALYZE"))
-        for setting in ("enable_seqscan", "enable_bitmapscan"):
-            conn.execute(text(f"SET LOCAL {setting} = off"))
-    return Plans(conn, actor, experiment)
-
-
-@dataclass
-class Plans:
-    """Asks for pages and tells how the database found them."""
-
-    conn: Connection
-    actor: Actor
-    experiment: int
-    statements: list[tuple[str, Any]] = field(default_factory=list)
-
-    @property
-    def is_sqlite(self) -> bool:
-        return self.conn.dialect.name == "sqlite"
-
-    def page(
-        self, condition: Condition | None, keys: Sequence[SortKey], limit: int, token: str | None = None
-    ) -> str | None:
-        self.statements.clear()
-
-        def note(_conn: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-            self.statements.append((statement, parameters))
-
-        event.listen(self.conn, "before_cursor_execute", note)
-        try:
-            page = listings.page_of_runs(
-                self.conn, self.actor, [self.experiment], View.ACTIVE, condition, keys, limit, token
-            )
-        finally:
-            event.remove(self.conn, "before_cursor_execute", note)
-        return page.next_token
-
-    def explain(self) -> str:
-        """The plan of the one statement that the last page took."""
-        ((statement, parameters),) = self.statements
-        explain = "EXPLAIN QUERY PLAN " if self.is_sqlite else "EXPLAIN "
-        return "\n".join(row[-1] for row in self.conn.exec_driver_sql(explain + statement, parameters))
-
-
-def test_the_newest_runs_come_from_an_index_in_order(plans: Plans) -> None:
-    token = plans.page(None, [], 10)
-    for _ in range(2):
-        plan = plans.explain()
-        assert "ix_runs_newest" in plan
-        assert "B-TREE" not in plan
-        assert "Sort" not in plan.replace("Incremental Sort", "")
-        token = plans.page(None, [], 10, token)
-    bound = "started_at<?" if plans.is_sqlite else "(started_at <= "
-    assert bound in plans.explain(), "a deep page starts where the last one ended"
-
-
-@pytest.mark.parametrize("descending", [True, False])
-def test_runs_by_a_metric_come_from_an_index_in_order(plans: Plans, descending: bool) -> None:
-    keys = [SortKey(Metric(0, "n"), descending)]
-    token = plans.page(None, keys, 10)
-    for _ in range(2):
-        plan = plans.explain()
-        assert "ix_run_metric_latest_order" in plan
-        assert ("FOR RIGHT PART OF ORDER BY" if plans.is_sqlite else "Incremental Sort") in plan
-        token = plans.page(None, keys, 10, token)
-    bound = (
-        ("value<?" if descending else "value>?") if plans.is_sqlite else ("(value <= " if descending else "(value >= ")
-    )
-    assert bound in plans.explain().replace("run_metric_latest_1.", "")
-
-
-@pytest.mark.parametrize(
-    ("field_", "index"), [(Tag("n"), "ix_run_tags_key_value"), (Param("n"), "ix_run_params_key_value")]
-)
-@pytest.mark.parametrize("value", ["000007", "x" * 200])
-def test_runs_with_a_tag_or_param_come_from_an_index(plans: Plans, field_: Field, index: str, value: str) -> None:
-    plans.page(Comparison(field_, Op.EQ, value), [], 10)
-    plan = plans.explain()
-    assert index in plan
-    assert ("(key=? AND <expr>=?)" if plans.is_sqlite else "AND (substr(value, 1, 128) = ") in plan
-
-
-def test_a_metric_is_compared_by_its_key(plans: Plans) -> None:
-    plans.page(Comparison(Metric(0, "n"), Op.GT, 3.0), [], 10)
-    plan = plans.explain()
-    found = "PRIMARY KEY (run_id=? AND metric_id=? AND scope=?)" if plans.is_sqlite else "run_metric_latest"
-    assert found in plan
-    assert "Seq Scan on run_metric_latest" not in plan
-
-
-def test_the_number_of_statements_does_not_depend_on_the_page(plans: Plans) -> None:
-    for keys, most in (([], 1), ([SortKey(Metric(0, "n"))], 3), ([SortKey(Param("n"))], 1)):
-        for limit in (10, 150, 500):
-            token = plans.page(None, keys, limit)
-            assert len(plans.statements) == (1 if token else most)
