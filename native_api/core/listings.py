@@ -160,6 +160,10 @@ def _distinct(keys: Sequence[SortKey]) -> list[SortKey]:
     return list(firsts.values())
 
 
+_RANKED = t.run_metric_latest.alias()
+"""Made once: making it takes longer than reading a page."""
+
+
 def _parts_by_metric(
     conn: Connection,
     wanted: Statement,
@@ -172,7 +176,7 @@ def _parts_by_metric(
 
     So that of the first, which nearly always fill the page, only as many are read as it takes, from the index.
     """
-    latest = t.run_metric_latest.alias()
+    latest = _RANKED
     has_metric = of_metric(latest, metric)
     # The experiment is named once: PostgreSQL, told twice, expects a tenth of the runs of each tenth of them.
     having = [wanted.join(latest, and_(has_metric, group(latest.c.experiment_id))) for group in groups]
