@@ -66,7 +66,8 @@ def page(conn: Connection, run: int, name: Name, limit: int, token: str | None =
 
 def _after(query: str, token: str) -> Moment:
     values = pages.decode(query, token)
-    if len(values) != len(_PLACES) or not all(c.takes(v) for c, v in zip(_PLACES, values, strict=True)):
+    are_taken = len(values) == len(_PLACES) and all(c.takes(v) for c, v in zip(_PLACES, values, strict=True))
+    if not are_taken or values[-1] not in range(4):
         raise Invalid("Invalid page token")
     return tuple(values)  # type: ignore[return-value]
 

@@ -262,7 +262,7 @@ def latest(conn: Connection, runs: Sequence[int]) -> list[Latest]:
 _latest_of: Callable[[tuple[int, int, str, int, int, float, int]], Latest] = partial(tuple.__new__, Latest)
 
 _LATEST = [_latest.c[name] for name in ("run_id", "scope", "metric_id", "step", "recorded_at", "value", "is_nan")]
-_read_latest = db.Prepared(lambda among: select(*_LATEST).where(among(_latest.c.run_id)).order_by(_latest.c.run_id))
+_read_latest = db.Prepared(lambda among: select(*_LATEST).where(among(_latest.c.run_id)).order_by(*_latest.primary_key))
 
 
 def has_finals(conn: Connection, run: int, points: Points) -> bool:
