@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Double, cast, func, select
@@ -42,14 +43,36 @@ def leaderboard(
     if number is None:
         return Page([], None)
     goal = _goal(conn, metric.key)
+    query = pages.fingerprint("leaderboard", experiment, metric, goal)
     statement = _standings(number, metric.scope).where(_latest.experiment_id == experiment)
     run_id = pages.Column(_runs.run_id, str)
-    parts = [
-        pages.Part(statement.where(_latest.is_nan == 0), [_best_first(goal), run_id]),
-        pages.Part(statement.where(_latest.is_nan == 1), [run_id]),
-    ]
-    page = pages.read(conn, parts, pages.fingerprint("leaderboard", experiment, metric, goal), limit, token)
+    numbers = pages.Part(statement.where(_latest.is_nan == 0), [_best_first(goal), run_id])
+    nans = pages.Part(statement.where(_latest.is_nan == 1), [run_id])
+    page = None
+    if goal == "last" and token is None:
+        page = _first_of_the_last(conn, numbers, (experiment, number, metric.scope), query, limit)
+    page = page or pages.read(conn, [numbers, nans], query, limit, token)
     return Page([_standing(row) for row in page.items], page.next_token)
+
+
+def _first_of_the_last(
+    conn: Connection, numbers: pages.Part, metric: tuple[int, int, int], query: str, limit: int
+) -> Page[pages.Found] | None:
+    """The first page by time, if it is full without the runs that were recorded long ago; else None.
+
+    No index has the order, but one has the times: finding out by it alone which runs are the last ones, before whole
+    rows are read and sorted, takes a fifth of the time. Twice the page, as some may be deleted.
+    """
+    experiment, number, scope = metric
+    times = select(_latest.recorded_at).where(
+        *(_latest.experiment_id == experiment, _latest.metric_id == number, _latest.scope == scope, _latest.is_nan == 0)
+    )
+    since = conn.scalar(times.order_by(_latest.recorded_at.desc()).offset(2 * limit).limit(1))
+    if since is None:
+        return None
+    recent = replace(numbers, statement=numbers.statement.where(_latest.recorded_at >= since))
+    page = pages.read(conn, [recent], query, limit, None)
+    return page if page.next_token else None
 
 
 def best_run(conn: Connection, actor: Actor, experiment_id: str, metric: Name) -> str:

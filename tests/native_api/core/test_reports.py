@@ -119,6 +119,16 @@ def test_ties_come_by_run_id_and_nans_after_all_numbers(lab: Lab, goal: str, lim
     assert lab.board(limit=limit) == "bceadf"
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize("deleted", ["", "f", "fedc", "abcdf"])
+def test_those_recorded_last_lead_whichever_are_deleted(lab: Lab, deleted: str, limit: int) -> None:
+    for time, letter in enumerate("abcdef"):
+        lab.run(letter, loss=1.0, at=time)
+    for letter in deleted:
+        lab.change(letter, deleted_at=1)
+    assert lab.board(limit=limit) == "".join(letter for letter in "fedcba" if letter not in deleted)
+
+
 def test_the_latest_value_counts_and_not_the_best_one(lab: Lab) -> None:
     lab.declare("max")
     lab.run("a", loss=0.5)
