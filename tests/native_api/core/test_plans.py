@@ -278,3 +278,14 @@ def test_a_leaderboard_comes_from_an_index_in_order(plans: Plans, goal: str, mon
     (plan,) = plans.of(lambda: reports.leaderboard(plans.conn, plans.actor, f"{1:032x}", name, 10, None))
     assert "ix_run_metric_latest_order" in plan
     assert in_order(plan)
+
+
+def test_of_a_leaderboard_by_time_only_the_last_runs_are_read(plans: Plans) -> None:
+    def ask() -> None:
+        reports.leaderboard(plans.conn, plans.actor, f"{1:032x}", Name(MetricScope.NONE, "n"), 10, None)
+
+    times, page = plans.of(ask)
+    if plans.is_sqlite:
+        assert times.startswith("SEARCH run_metric_latest USING COVERING INDEX ix_run_metric_latest_order")
+    else:  # which reads this whole, as nearly every row of so small a table is one
+        assert "(recorded_at >= " in page
