@@ -64,7 +64,7 @@ def page_of_runs(
     They come by the sort keys, then newest first, then by run_id.
     """
     asked = sorted(set(experiment_ids))
-    experiments = [row.id for row in _projects(conn, asked) if row.project_id in actor.projects]
+    experiments = [number for number, project_id in _projects.rows(conn, asked) if project_id in actor.projects]
     if not experiments:
         return Page([], None)
     conditions = conjuncts(condition)

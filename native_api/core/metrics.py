@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, func, select, tuple_
@@ -251,7 +252,8 @@ def keys_of(conn: Connection, metric_ids: Collection[str]) -> dict[str, str]:
 
 def latest(conn: Connection, runs: Sequence[int]) -> list[Latest]:
     """The latest point of every metric of these runs, by internal id: those of one run together."""
-    found = rows.plain(_read_latest(conn, runs))
+    statement = select(*_LATEST).where(db.among(conn, _latest.c.run_id, runs)).order_by(*_latest.primary_key)
+    found = rows.plain(conn.execute(statement))
     names = names_of(conn, {row[2] for row in found})
     return [
         _latest_of((run, scope, names[metric], step, recorded_at, value, is_nan))
@@ -259,10 +261,9 @@ def latest(conn: Connection, runs: Sequence[int]) -> list[Latest]:
     ]
 
 
-_latest_of: Callable[[tuple[int, int, str, int, int, float, int]], Latest] = partial(tuple.__new__, Latest)
-
 _LATEST = [_latest.c[name] for name in ("run_id", "scope", "metric_id", "step", "recorded_at", "value", "is_nan")]
-_read_latest = db.Prepared(lambda among: select(*_LATEST).where(among(_latest.c.run_id)).order_by(*_latest.primary_key))
+_latest_of: Callable[[tuple[int, int, str, int, int, float, int]], Latest] = partial(tuple.__new__, Latest)
+"""In less than half of the time that `Latest` takes: a page of runs may have 20,000."""
 
 
 def has_finals(conn: Connection, run: int, points: Points) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from native_api.core import datasets, db, metrics, pages, rows, run_configs
+from native_api.core import datasets, db, metrics, pages, run_configs
 from native_api.core import tables as t
 from native_api.core.access import Actor, visible
 from native_api.core.errors import NotFound
@@ -75,7 +75,7 @@ def load(conn: Connection, runs: Sequence[int]) -> list[Run]:
     used = _grouped(datasets.inputs(conn, runs))
     models = _grouped(_models(conn, runs))
     found: dict[int, Run] = {}
-    for row in rows.plain(_infos(conn, runs)):
+    for row in _infos.rows(conn, runs):
         run = row[0]
         found[run] = Run(
             RunInfo._make(row),
@@ -98,7 +98,7 @@ def _params(conn: Connection, runs: Sequence[int]) -> dict[int, dict[str, object
 
 
 def _tags(conn: Connection, runs: Sequence[int]) -> dict[int, dict[str, str]]:
-    found = rows.plain(_labels(conn, runs))
+    found = _labels.rows(conn, runs)
     return {run: {key: value for _, key, value in some} for run, some in groupby(found, itemgetter(0))}
 
 
@@ -112,7 +112,7 @@ _labels = db.Prepared(
 
 
 def _models(conn: Connection, runs: Sequence[int]) -> list[ModelLink]:
-    return [ModelLink(*row) for row in rows.plain(_linked(conn, runs))]
+    return [ModelLink(*row) for row in _linked.rows(conn, runs)]
 
 
 _linked = db.Prepared(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import pytest
 from sqlalchemy import Connection, Engine, event, insert, text
@@ -53,9 +54,15 @@ class Plans:
         def note(_conn: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
             statements.append((statement, parameters))
 
+        def driver_execute(conn: Connection, sql: str, values: Any) -> object:
+            statements.append((sql, values))
+            return original(conn, sql, values)
+
+        original = db.driver_execute
         event.listen(self.conn, "before_cursor_execute", note)
         try:
-            yield statements
+            with mock.patch.object(db, "driver_execute", driver_execute):
+                yield statements
         finally:
             event.remove(self.conn, "before_cursor_execute", note)
 
@@ -68,7 +75,7 @@ class Plans:
         return [
             "\n".join(row[-1] for row in self.conn.exec_driver_sql(explain + statement, parameters))
             for statement, parameters in statements
-            if re.findall(r"FROM (\w+)", statement)[0] not in small
+            if re.findall(r"FROM \(?(?:SELECT .*?FROM )?(\w+)", statement, re.DOTALL)[0] not in small
         ]
 
     def search(
