@@ -64,7 +64,7 @@ bench: .venv/.dev .venv-compat/.locked $(if $(findstring fasttrackml,$(PEERS)),.
 
 .venv-fasttrackml/.locked: requirements-fasttrackml.txt
 	$(call environment,.venv-fasttrackml)
-	.venv-fasttrackml/bin/python $(PIP) --require-hashes -r requirements-fasttrackml.txt
+	.venv-fasttrackml/bin/python $(PIP) --no-deps --require-hashes -r requirements-fasttrackml.txt
 	@touch $@
 
 define environment
@@ -81,4 +81,4 @@ lock:
 	$(COMPILE) pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt $(ARGS)
 	$(COMPILE) --group compat --output-file requirements-compat.txt $(ARGS)
 	$(COMPILE) --group compat-2 --output-file requirements-compat-2.txt $(ARGS)
-	$(COMPILE) --group fasttrackml --output-file requirements-fasttrackml.txt $(ARGS)
+	$(COMPILE) --no-deps --group fasttrackml --output-file requirements-fasttrackml.txt $(ARGS)

@@ -37,7 +37,7 @@ class Databases(Protocol):
 @contextmanager
 def opened(kind: str, folder: Path) -> Iterator[Databases]:
     """The databases of a kind, `sqlite` or `postgresql`, below this folder."""
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     if kind == "sqlite":
         yield Sqlite(folder)
         return

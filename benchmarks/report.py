@@ -152,7 +152,8 @@ def _details(figure: Figure) -> list[str]:
 
 def number(value: float) -> str:
     """Three digits or more."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    places = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:,.{places}f}"
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -65,8 +65,9 @@ def fasttrackml() -> Product:
     program = _program("FASTTRACKML_COMMAND", ".venv-fasttrackml/bin/fml")
 
     def command(url: str, files: Path, port: int) -> list[str]:
-        place = ["--listen-address", f"127.0.0.1:{port}", "--database-uri", url, "--default-artifact-root", str(files)]
-        return [*program, "server", *place]
+        database = url.replace("sqlite:////", "sqlite:///", 1)
+        place = ["--listen-address", f"127.0.0.1:{port}", "--database-uri", database]
+        return [*program, "server", *place, "--default-artifact-root", str(files)]
 
     return Product("FastTrackML", "fasttrackml", command)
 
