@@ -6,10 +6,10 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet install --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve migrate test check compat bench lock
+.PHONY: help install serve migrate test check compat bench bench-growth bench-soak lock
 
 help:
-	@echo "make install|serve|migrate|test|check|compat|bench|lock - see README.md"
+	@echo "make install|serve|migrate|test|check|compat|bench|bench-growth|bench-soak|lock - see README.md"
 
 install: .venv/.server
 
@@ -39,7 +39,10 @@ compat: .venv/.server .venv-compat/.locked .venv-compat-2/.locked
 PEERS ?= mlflow
 
 bench: .venv/.dev .venv-compat/.locked $(if $(findstring fasttrackml,$(PEERS)),.venv-fasttrackml/.locked)
-	$(BIN)/python -m benchmarks --peers "$(PEERS)" $(ARGS)
+	$(BIN)/python -m benchmarks compare --peers "$(PEERS)" $(ARGS)
+
+bench-growth bench-soak: bench-%: .venv/.dev
+	$(BIN)/python -m benchmarks $* $(ARGS)
 
 # One environment per lock file. A stamp inside it is older than its lock when the lock has changed.
 .venv/.server: requirements.txt pyproject.toml

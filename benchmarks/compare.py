@@ -1,6 +1,5 @@
 """The scenarios, on one server after the other, round by round."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import NamedTuple
 
 from benchmarks import databases, filling, processes, servers
 from benchmarks.databases import Databases
+from benchmarks.progress import say
 from benchmarks.report import Measured, Results
 from benchmarks.sample import NOTHING, Sample, Size
 from benchmarks.scenario import Data, NotServed, Scenario, Target
@@ -115,7 +115,3 @@ def _run(scenario: Scenario, target: Target, may_fail: bool) -> Measured:
     if outcome.failed and not may_fail:
         raise RuntimeError(f"{scenario.name}: {outcome.failed} of {outcome.count} failed")
     return Measured(outcome, target.memory.look() / 2**20)
-
-
-def say(progress: str) -> None:
-    print(progress, file=sys.stderr, flush=True)

@@ -1,9 +1,9 @@
 """The sample in a server's database: through the door of ours, past the others', which would take minutes."""
 
+import math
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from benchmarks import sample, wire
 from benchmarks.databases import Databases, Rows
@@ -11,8 +11,6 @@ from benchmarks.sample import Run, Sample, Size
 
 CLIENTS = 32
 METRICS, PARAMS = 900, 100  # of one request: no more than MLflow takes at once
-
-T = TypeVar("T")
 
 
 class Story(NamedTuple):
@@ -69,16 +67,13 @@ def _create(story: Story) -> bytes:
 
 def _values(story: Story, run_id: str) -> Iterator[bytes]:
     metrics, params = _latest(story.run, story.points), sample.pairs(story.run.params)
-    for some, others in zip_longest(_parts(metrics, METRICS), _parts(params, PARAMS), fillvalue=[]):
+    for number in range(max(math.ceil(len(metrics) / METRICS), math.ceil(len(params) / PARAMS))):
+        some, others = metrics[number * METRICS :][:METRICS], params[number * PARAMS :][:PARAMS]
         yield wire.post("runs/log-batch", {"run_id": run_id, "metrics": some, "params": others})
-    for steps in _parts(range(story.points - 1), METRICS):
+    for start in range(0, story.points - 1, METRICS):
+        steps = range(start, min(start + METRICS, story.points - 1))
         earlier = [sample.point(sample.SERIES, step) for step in steps]
         yield wire.post("runs/log-batch", {"run_id": run_id, "metrics": earlier})
-
-
-def _parts(whole: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(whole), size):
-        yield whole[start : start + size]
 
 
 def _latest(run: Run, points: int) -> list[dict[str, object]]:

@@ -31,6 +31,9 @@ class Spent:
             sum(part.client for part in parts),
         )
 
+    def scaled(self, factor: float) -> "Spent":
+        return Spent(self.seconds * factor, self.server * factor, self.client * factor)
+
 
 def watch(pid: int, work: Callable[[], T]) -> tuple[T, Spent]:
     """Do this work while the server `pid` serves it."""

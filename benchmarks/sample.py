@@ -59,10 +59,11 @@ def runs(count: int) -> list[Run]:
 
     Their METRICS metrics have one point each; the greatest `accuracy` and the greatest `loss` are far apart.
     """
-    return [_run(index, index * STRIDE % count / count) for index in range(count)]
+    return [run(index, count) for index in range(count)]
 
 
-def _run(index: int, accuracy: float) -> Run:
+def run(index: int, count: int) -> Run:
+    accuracy = index * STRIDE % count / count
     others = {f"metric-{n}": float((index + 1) * (n + 1) % 1009) for n in range(METRICS - 2)}
     return Run(
         name=f"run-{index}",

@@ -54,10 +54,14 @@ def _log(target: Target, clients: int, requests: Sequence[bytes], key: str, step
     return done, spent
 
 
+def new_experiment(port: int) -> str:
+    (answer,) = wire.ask(port, wire.post("experiments/create", {"name": uuid4().hex}))
+    return str(answer["experiment_id"])
+
+
 def new_runs(port: int, count: int) -> list[str]:
     """Runs in an experiment of their own."""
-    (experiment,) = wire.ask(port, wire.post("experiments/create", {"name": uuid4().hex}))
-    create = wire.post("runs/create", {"experiment_id": experiment["experiment_id"], "start_time": sample.START})
+    create = wire.post("runs/create", {"experiment_id": new_experiment(port), "start_time": sample.START})
     return [message["run"]["info"]["run_id"] for message in wire.ask(port, *[create] * count)]
 
 
@@ -85,8 +89,8 @@ def check_logged(port: int, run_ids: Sequence[str], key: str, lanes: Sequence[Se
 def training_run(target: Target) -> Outcome:
     """As a client trains: create a run, log params and tags, then metrics batch by batch, end it; then the next."""
     batches = [batch(number, 1) for number in range(BATCHES)]
-    (experiment,) = wire.ask(target.port, wire.post("experiments/create", {"name": uuid4().hex}))
-    lanes = [_train(experiment["experiment_id"], batches) for _ in range(TRAINING_CLIENTS)]
+    experiment_id = new_experiment(target.port)
+    lanes = [_train(experiment_id, batches) for _ in range(TRAINING_CLIENTS)]
     done, spent = target.exchange(lanes, 2 * target.size.seconds)
     for lane in done.lanes:
         if len(lane) >= RUN_REQUESTS:
