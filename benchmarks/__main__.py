@@ -11,7 +11,7 @@ import msgspec
 from benchmarks import about, compare, growth, report, servers, soak
 from benchmarks.progress import say
 from benchmarks.sample import TINY, Size
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.suite import SCENARIOS
 
 RESULTS = servers.ROOT / "data/benchmarks"
 

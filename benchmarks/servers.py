@@ -17,7 +17,7 @@ from urllib.request import urlopen
 from benchmarks import wire
 
 ROOT = Path(__file__).parents[1]
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 15
 
 
