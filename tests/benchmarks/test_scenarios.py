@@ -1,4 +1,4 @@
-"""The benchmark itself: every figure the design speaks of has a scenario, and every scenario runs."""
+"""The benchmark itself: every speed that is to be reached has a scenario, and every scenario runs."""
 
 from __future__ import annotations
 
