@@ -3,6 +3,7 @@
 import argparse
 import re
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,19 +41,19 @@ def _compare(options: argparse.Namespace, facts: dict[str, str], folder: Path) -
         minutes=options.minutes,
     )
     results = compare.measure(plan, folder)
-    results.about.update(facts | results.about)
+    results = replace(results, about=facts | results.about)
     return results, report.markdown(results, details=True)
 
 
 def _grow(options: argparse.Namespace, facts: dict[str, str], folder: Path) -> tuple[object, str]:
     grown = growth.measure(options.database, growth.TINY if options.tiny else growth.Plan(), folder)
-    grown.about.update(facts)
+    grown = replace(grown, about=facts | grown.about)
     return grown, growth.markdown(grown)
 
 
 def _soak(options: argparse.Namespace, facts: dict[str, str], folder: Path) -> tuple[object, str]:
     soaks = soak.measure(options.database, options.minutes, TINY if options.tiny else Size(), folder)
-    soaks.about.update(facts)
+    soaks = replace(soaks, about=facts | soaks.about)
     return soaks, soak.markdown(soaks)
 
 

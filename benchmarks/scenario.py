@@ -110,17 +110,17 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def walks(
     target: Target, pages: Callable[[], wire.Lane], whole: int, most: int = 10
 ) -> tuple[Outcome, list[wire.Answer]]:
-    """Seconds for all `whole` pages, the median of several walks but for the first, and the answers of the last.
+    """Seconds for all `whole` pages, the median of several walks after a first one, and the answers of the last.
 
-    They end when patience does: a server that is slower than that walks once, and is cut short.
+    A server whose first walk outlasts our patience walks no more, and its figure is scaled up.
     """
+    patience = target.size.patience
+    done, spent = target.exchange([pages()], patience)
+    if len(done.answers) < whole:
+        share = len(done.answers) / whole
+        return Outcome(spent.seconds / share, 1, spent, scaled=True), done.answers
     taken: list[Spent] = []
-    left = target.size.patience
-    while not taken or (len(taken) < most and taken[-1].seconds < left):
-        done, spent = target.exchange([pages()], left)
+    while not taken or (len(taken) < most and sum(spent.seconds for spent in taken) < patience):
+        done, spent = target.exchange([pages()])
         taken.append(spent)
-        left -= spent.seconds
-    answers = done.answers
-    counted = taken[1:] or taken
-    value = statistics.median(spent.seconds for spent in counted) * whole / len(answers)
-    return Outcome(value, len(counted), Spent.sum(counted), scaled=len(answers) < whole), answers
+    return Outcome(statistics.median(spent.seconds for spent in taken), len(taken), Spent.sum(taken)), done.answers
