@@ -124,7 +124,12 @@ async def _exchange(port: int, lanes: Sequence[Lane], seconds: float, pace: floa
     deadline = start + seconds
     clients = [_Client(lane, start + number * pace / len(lanes), deadline, pace) for number, lane in enumerate(lanes)]
     await asyncio.gather(*[loop.create_connection(partial(_itself, client), "127.0.0.1", port) for client in clients])
-    await asyncio.gather(*[client.done for client in clients])
+    try:
+        await asyncio.gather(*[client.done for client in clients])
+    finally:
+        for client in clients:
+            client.leave()
+        await asyncio.sleep(0)  # for a loop with open connections does not close
     return Exchange([client.answers for client in clients], deadline)
 
 
@@ -182,6 +187,9 @@ class _Client(asyncio.Protocol):
             self._buffer.clear()
             self._end = math.inf
             self._next(answer)
+
+    def leave(self) -> None:
+        self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.done.done():
