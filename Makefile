@@ -6,10 +6,10 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet install --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve migrate test check compat bench lock
+.PHONY: help install serve migrate test check compat bench bench-growth bench-soak lock
 
 help:
-	@echo "make install|serve|migrate|test|check|compat|bench|lock - see README.md"
+	@echo "make install|serve|migrate|test|check|compat|bench|bench-growth|bench-soak|lock - see README.md"
 
 install: .venv/.server
 
@@ -35,8 +35,14 @@ compat: .venv/.server .venv-compat/.locked .venv-compat-2/.locked
 	.venv-compat/bin/python -m pytest compat_tests $(ARGS)
 	.venv-compat-2/bin/python -m pytest compat_tests $(ARGS)
 
-bench: .venv/.dev .venv-compat/.locked
-	$(BIN)/python -m benchmarks.quick $(ARGS)
+# What to measure beside this server: any of mlflow, mlflow-1 (one worker), fasttrackml; or nothing.
+PEERS ?= mlflow
+
+bench: .venv/.dev .venv-compat/.locked $(if $(findstring fasttrackml,$(PEERS)),.venv-fasttrackml/.locked)
+	$(BIN)/python -m benchmarks compare --peers "$(PEERS)" $(ARGS)
+
+bench-growth bench-soak: bench-%: .venv/.dev
+	$(BIN)/python -m benchmarks $* $(ARGS)
 
 # One environment per lock file. A stamp inside it is older than its lock when the lock has changed.
 .venv/.server: requirements.txt pyproject.toml
@@ -59,6 +65,11 @@ bench: .venv/.dev .venv-compat/.locked
 	.venv-compat-2/bin/python $(PIP) --require-hashes -r requirements-compat-2.txt
 	@touch $@
 
+.venv-fasttrackml/.locked: requirements-fasttrackml.txt
+	$(call environment,.venv-fasttrackml)
+	.venv-fasttrackml/bin/python $(PIP) --no-deps --require-hashes -r requirements-fasttrackml.txt
+	@touch $@
+
 define environment
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
 @test -x $(1)/bin/pip || $(PYTHON) -m venv $(1)
@@ -73,3 +84,4 @@ lock:
 	$(COMPILE) pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt $(ARGS)
 	$(COMPILE) --group compat --output-file requirements-compat.txt $(ARGS)
 	$(COMPILE) --group compat-2 --output-file requirements-compat-2.txt $(ARGS)
+	$(COMPILE) --no-deps --group fasttrackml --output-file requirements-fasttrackml.txt $(ARGS)

@@ -3,8 +3,8 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,20 @@ class Databases(Protocol):
         """What the database does by itself in a quiet minute after many rows came in."""
 
     def drop(self, name: str) -> None: ...
+
+
+@contextmanager
+def opened(kind: str, folder: Path) -> Iterator[Databases]:
+    """The databases of a kind, `sqlite` or `postgresql`, below this folder."""
+    folder.mkdir(mode=0o700)
+    if kind == "sqlite":
+        yield Sqlite(folder)
+        return
+    postgres = Postgres(folder)
+    try:
+        yield postgres
+    finally:
+        postgres.close()
 
 
 class Sqlite:

@@ -33,6 +33,7 @@ LOCKS = {
     "requirements-dev.txt": ["dev"],
     "requirements-compat.txt": ["compat"],
     "requirements-compat-2.txt": ["compat-2"],
+    "requirements-fasttrackml.txt": ["fasttrackml"],
 }
 
 

@@ -1,0 +1,1 @@
+"""What is measured, by what it is about; the list is in benchmarks/suite.py."""
