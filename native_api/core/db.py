@@ -284,12 +284,14 @@ class Prepared:
     """A statement over one list of values, its text made once per dialect: for the hottest paths.
 
     Building and hashing an expression costs SQLAlchemy several times what SQLite needs to run it. `build` gets the
-    function that says `this column is among the values`; `holds` names the table whose rows the statement holds. The
-    values and what is selected must be whole numbers and texts: no type of a column is applied to them.
+    function that says `this column is among the values`; `holds` names the table whose rows the statement holds,
+    `shared` says that others may hold them too. The values and what is selected must be whole numbers and texts: no
+    type of a column is applied to them.
     """
 
     build: Callable[[Among], sqlalchemy.Select[*tuple[Any, ...]] | sqlalchemy.Update]
     holds: Table | None = None
+    shared: bool = False
     _texts: dict[str, str] = field(default_factory=dict)
 
     def rows(self, conn: Connection, values: Sequence[int] | Sequence[str]) -> list[tuple[Any, ...]]:
@@ -318,7 +320,7 @@ class Prepared:
         statement = self.build(lambda column: _is_among(conn, column, given))
         if isinstance(statement, sqlalchemy.Select):
             if self.holds is not None:
-                statement = hold(conn, statement, self.holds)
+                statement = hold(conn, statement, self.holds, shared=self.shared)
             if conn.dialect.name == "sqlite":
                 row = sqlalchemy.func.json_array(*statement.subquery().c)
                 statement = sqlalchemy.select(sqlalchemy.func.json_group_array(row))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, Select, select, update
 from sqlalchemy.exc import IntegrityError
 
 from native_api.core import audit, clock, db, listings, pages, places, search, tags
@@ -243,9 +243,17 @@ def active(conn: Connection, actor: Actor, number: int, *, shared: bool = False)
 
 
 def _hold(conn: Connection, actor: Actor, number: int, *, shared: bool = False) -> Experiment:
-    statement = db.hold(conn, select(*_COLUMNS).where(_c.id == number), t.experiments, shared=shared)
-    row = conn.execute(statement).one_or_none()
-    if row is None:
+    rows = (_held_shared if shared else _held).rows(conn, [number])
+    if not rows:
         raise NotFound("experiment", number)
-    actor.require(row.project_id, Scope.WRITE, "experiment", number)
-    return Experiment(*row)
+    held = Experiment(*rows[0])
+    actor.require(held.project_id, Scope.WRITE, "experiment", number)
+    return held
+
+
+def _by_number(among: db.Among) -> Select[*tuple[Any, ...]]:
+    return select(*_COLUMNS).where(among(_c.id))
+
+
+_held = db.Prepared(_by_number, holds=t.experiments)
+_held_shared = db.Prepared(_by_number, holds=t.experiments, shared=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from native_api.core import audit, clock, db, held_runs, params, tags
 from native_api.core import tables as t
@@ -63,10 +63,18 @@ def create(conn: Connection, actor: Actor, held: Held, new: NewConfig) -> Config
     actor.require(held.project_id, Scope.WRITE, "run", held.run_id)
     config = Config(new.params_json, new.env_json, new.command_line, new.seed, clock.now())
     row = config._asdict()
-    conn.execute(insert(t.run_configs), row | {"run_id": held.id})
+    stored = {name: _json(value) if name.endswith("_json") else value for name, value in row.items()}
+    _add_config(conn, [(held.id, *stored.values())])
     params.put(conn, [(held.id, new.params_json)])
     audit.inserted(conn, actor, "run_configs", held.run_id, row | {"run_id": held.run_id}, project_id=held.project_id)
     return config
+
+
+_add_config = db.BulkInsert(t.run_configs, ["run_id", *Config._fields])
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
 
 
 def put(conn: Connection, actor: Actor, run_id: str, changes: Mapping[str, Any]) -> Config:

@@ -68,8 +68,9 @@ def create(conn: Connection, actor: Actor, new: NewRun) -> Run:
         "artifact_uri": below(experiment.artifact_location, f"{run_id}/artifacts"),
         "created_at": clock.now(),
     }
-    info = conn.execute(insert(t.runs).returning(*INFO), row | {"experiment_id": experiment.id, "revision": 1}).one()
-    held = Held(info.id, run_id, experiment.id, None, experiment.project_id)
+    stored: dict[str, Any] = row | {"experiment_id": experiment.id, "deleted_at": None, "revision": 1}
+    _add_runs(conn, [tuple(stored[name] for name in _add_runs.columns)])
+    (held,) = held_runs.many(conn, [run_id]).values()
     audit.inserted(
         conn, actor, "runs", run_id, row | {"experiment_id": experiment.experiment_id}, project_id=held.project_id
     )
@@ -84,7 +85,11 @@ def create(conn: Connection, actor: Actor, new: NewRun) -> Run:
     if config is not None:
         run_configs.create(conn, actor, held, config)
     tags.put_on_runs(conn, {(held.id, key): value for key, value in labels.items()})
-    return Run(RunInfo._make(info), config.params_json if config else {}, labels)
+    info = RunInfo(held.id, **{name: stored[name] for name in RunInfo._fields[1:]})
+    return Run(info, config.params_json if config else {}, labels)
+
+
+_add_runs = db.BulkInsert(t.runs, [column.name for column in _c if column.name != "id"])
 
 
 def below(location: str, path: str) -> str:
@@ -182,7 +187,10 @@ def restore(conn: Connection, actor: Actor, run_id: str) -> None:
 
 
 def _row(conn: Connection, held: Held) -> dict[str, Any]:
-    return conn.execute(select(t.runs).where(_c.id == held.id)).one()._asdict()
+    return conn.execute(_ROW, {"number": held.id}).one()._asdict()
+
+
+_ROW = select(t.runs).where(_c.id == bindparam("number"))
 
 
 def _set(
