@@ -113,7 +113,7 @@ def put(store: Folder, key: str, *chunks: bytes) -> tuple[int, str]:
     upload = store.open_upload(key)
     try:
         for chunk in chunks:
-            upload.write(chunk)
+            upload.write([chunk])
         return upload.finish()
     finally:
         upload.abort()
@@ -139,7 +139,7 @@ def test_a_file_comes_back_as_it_went_in(store: Folder) -> None:
 def test_a_file_is_seen_only_when_it_is_finished(store: Folder) -> None:
     put(store, "a/b", b"old")
     upload = store.open_upload("a/b")
-    upload.write(b"new")
+    upload.write([b"new"])
     assert read(store, "a/b") == b"old"
     assert store.entries("a") == [Entry("b", False, 3)]
     upload.finish()
@@ -148,7 +148,7 @@ def test_a_file_is_seen_only_when_it_is_finished(store: Folder) -> None:
 
 def test_an_upload_given_up_leaves_nothing(store: Folder) -> None:
     upload = store.open_upload("a/b")
-    upload.write(b"x" * 100_000)
+    upload.write([b"x" * 100_000])
     upload.abort()
     upload.abort()
     assert waiting(store) == []
@@ -158,8 +158,8 @@ def test_an_upload_given_up_leaves_nothing(store: Folder) -> None:
 def test_two_uploads_of_one_file_leave_one_of_them_whole(store: Folder) -> None:
     first, second = store.open_upload("a"), store.open_upload("a")
     for _ in range(10):
-        first.write(b"1" * 10_000)
-        second.write(b"2" * 10_000)
+        first.write([b"1" * 10_000])
+        second.write([b"2" * 10_000])
     first.finish()
     second.finish()
     assert read(store, "a") == b"2" * 100_000
@@ -315,7 +315,7 @@ def test_a_start_clears_only_what_ended_long_ago(folder: Path) -> None:
         os.utime(path, (long_ago, long_ago))
     Folder(folder)
     assert len(waiting(store)) == 1
-    running.write(b"x")
+    running.write([b"x"])
     running.finish()
     assert read(store, "a") == b"x"
 
