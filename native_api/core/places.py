@@ -115,7 +115,7 @@ class _Run(NamedTuple):
 
 def _in_run(conn: Connection, key: str) -> Place | None:
     run_ids = _run_ids(key)
-    return _innermost(key, map(_Run._make, _runs(conn, run_ids))) if run_ids else None
+    return _innermost(key, map(_Run._make, _runs.rows(conn, run_ids))) if run_ids else None
 
 
 _runs = db.Prepared(
