@@ -279,7 +279,7 @@ def pages(rows: Sequence[Row]) -> list[Row]:
 
 
 def _give_document(rows: Sequence[Row]) -> Callable[[Door, Actor, Request], Any]:
-    """It takes a quarter of a second to make, which is for the first who asks, and holds up nobody else."""
+    """It takes a tenth of a second to make, which is for the first who asks, and holds up nobody else."""
 
     @cache
     def text() -> bytes:
