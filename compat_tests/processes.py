@@ -38,6 +38,11 @@ class Server:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def memory(self) -> int:
+        """How many bytes of memory are the server's own process's (on Linux)."""
+        lines = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 

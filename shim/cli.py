@@ -112,6 +112,7 @@ def move_schema(settings: Settings, action: str, revision: str | None) -> int:
 
 def serve(settings: Settings) -> int:
     """Run the server until it is told to stop; what it accepted is finished first."""
+    gc.disable()  # what a start makes stays: `app` lets it begin
     url = db.parse_url(settings.database_url)
     if db.is_sqlite(url) or settings.migrate:
         schema.upgrade(url)
@@ -181,6 +182,7 @@ def app() -> object:
     sys.setswitchinterval(0.001)  # the writer's thread is waited for: let it have its turn
     gc.freeze()  # what is there now stays, and need not be looked at again and again
     gc.set_threshold(50_000, 20, 100)  # a batch makes thousands of tuples, none of them in a cycle
+    gc.enable()
     return create_app(Settings.from_env())
 
 

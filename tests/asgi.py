@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,7 +47,7 @@ class Caller:
         self,
         method: str,
         path: str,
-        arriving: Sequence[Message],
+        arriving: Iterable[Message],
         query: bytes = b"",
         headers: Sequence[tuple[bytes, bytes]] = (JSON,),
     ) -> Answer:

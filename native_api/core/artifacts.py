@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
@@ -15,7 +15,7 @@ from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
 from native_api.core.errors import Conflict, NotFound
 from native_api.core.pages import Page
-from native_api.core.places import Place
+from native_api.core.places import InRun, Place
 
 _c = t.artifacts.c
 
@@ -64,8 +64,12 @@ def _add(conn: Connection, actor: Actor, new: Artifact) -> bool:
     added = db.insert(conn, t.artifacts).on_conflict_do_nothing().returning(_c.artifact_id)
     if conn.execute(added, new._asdict()).one_or_none() is None:
         return False
-    audit.inserted(conn, actor, "artifacts", new.artifact_id, new._asdict(), project_id=new.project_id)
+    _tell_of(conn, actor, new)
     return True
+
+
+def _tell_of(conn: Connection, actor: Actor, new: Artifact) -> None:
+    audit.inserted(conn, actor, "artifacts", new.artifact_id, new._asdict(), project_id=new.project_id)
 
 
 def change(conn: Connection, actor: Actor, artifact_id: str, changes: Mapping[str, Any]) -> Artifact:
@@ -151,28 +155,74 @@ def _in_view(actor: Actor) -> ColumnElement[bool]:
 
 # Files below runs
 
-_put_run_artifact = db.BulkInsert(
+_put_run_artifacts = db.BulkInsert(
     t.run_artifacts, ["run_artifact_id", "run_id", "artifact_id", "path", "created_at"], "ON CONFLICT DO NOTHING"
 )
+_put_artifacts = db.BulkInsert(t.artifacts, Artifact._fields, "ON CONFLICT DO NOTHING")
+
+
+class Arrival(NamedTuple):
+    """A file that has arrived at a place: who sent it, its size in bytes, and its SHA-256 in hex digits."""
+
+    actor: Actor
+    place: Place
+    size: int
+    sha256: str
+
+
+def record_all(conn: Connection, arrivals: Sequence[Arrival]) -> None:
+    """Note files that have arrived, as `record` does: all of them, in a fixed number of statements if all are new."""
+    try:
+        with conn.begin_nested():
+            _record_new(conn, arrivals)
+    except _SomeKnownError:
+        for arrival in arrivals:
+            record(conn, *arrival)
+
+
+class _SomeKnownError(Exception):
+    """Among what should be new is something that is there already, or twice."""
+
+
+def _record_new(conn: Connection, arrivals: Sequence[Arrival]) -> None:
+    new: list[tuple[Actor, InRun, Artifact]] = []
+    for actor, place, size, sha256 in arrivals:
+        actor.require(place.project_id, Scope.WRITE, "artifact", place.key)
+        if place.run and place.run.path:
+            new.append((actor, place.run, _of_file(place.project_id, place.run, size, sha256)))
+    new.sort(key=lambda item: item[2].artifact_id)  # two writers hold rows in one order
+    if _put_artifacts(conn, [artifact for _, _, artifact in new]) < len(new):
+        raise _SomeKnownError
+    for actor, _, artifact in new:
+        _tell_of(conn, actor, artifact)
+    _put_run_artifacts(conn, [_link(run, artifact) for _, run, artifact in new])
+
+
+def _of_file(project_id: str, run: InRun, size: int, sha256: str) -> Artifact:
+    """The id comes from the place: two who upload the same file at once meet in one row."""
+    artifact_id = uuid5(UUID(run.run_id), run.path).hex
+    uri = f"{run.uri}/{run.path}"
+    return Artifact(artifact_id, project_id, kind_of(run.path), uri, sha256, size, clock.now())
+
+
+def _link(run: InRun, artifact: Artifact) -> tuple[str, int, str, str, int]:
+    return clock.new_id(), run.id, artifact.artifact_id, run.path, artifact.created_at
 
 
 def record(conn: Connection, actor: Actor, place: Place, size: int, sha256: str) -> None:
     """Note a file that has arrived at a place below a run, or has been replaced; nothing for places elsewhere."""
     actor.require(place.project_id, Scope.WRITE, "artifact", place.key)
-    run, now = place.run, clock.now()
+    run = place.run
     if run is None or not run.path:
         return
-    # The id comes from the place: two who upload the same file at once meet in one row.
-    artifact_id = uuid5(UUID(run.run_id), run.path).hex
-    uri = f"{run.uri}/{run.path}"
-    new = Artifact(artifact_id, place.project_id, kind_of(run.path), uri, sha256, size, now)
-    known = db.hold(conn, select(*_COLUMNS).where(_c.artifact_id == artifact_id), t.artifacts)
+    new = _of_file(place.project_id, run, size, sha256)
+    known = db.hold(conn, select(*_COLUMNS).where(_c.artifact_id == new.artifact_id), t.artifacts)
     while not _add(conn, actor, new):
         old = conn.execute(known).one_or_none()
         if old is not None:
             _set(conn, actor, Artifact._make(old), {"checksum": sha256, "size_bytes": size})
             break
-    _put_run_artifact(conn, [(clock.new_id(), run.id, artifact_id, run.path, now)])
+    _put_run_artifacts(conn, [_link(run, new)])
 
 
 def forget(conn: Connection, actor: Actor, place: Place) -> None:

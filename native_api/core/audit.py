@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, or_, select
 
 from native_api.core import clock, db, pages
 from native_api.core import tables as t
@@ -119,7 +119,7 @@ def write(conn: Connection) -> None:
         last_id, last_hash = last_id + 1, _hash(last_hash, change)
         rows.append((last_id, *change, last_hash))
     _add(conn, rows)
-    conn.execute(update(t.audit_head).values(last_id=last_id, last_hash=last_hash))
+    _move_head(conn, [(HEAD, last_id, last_hash)])
     changes.clear()
 
 
@@ -131,16 +131,29 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         write(conn)
 
 
+HEAD = 1
+"""The id of the one row of `audit_head`."""
+
+_head = db.Prepared(
+    lambda among: select(t.audit_head.c.last_id, t.audit_head.c.last_hash).where(among(t.audit_head.c.id)),
+    holds=t.audit_head,
+)
+_begin_head = db.BulkInsert(t.audit_head, ["id", "last_id", "last_hash"], "ON CONFLICT DO NOTHING")
+_move_head = db.BulkInsert(
+    t.audit_head,
+    ["id", "last_id", "last_hash"],
+    "ON CONFLICT (id) DO UPDATE SET last_id = excluded.last_id, last_hash = excluded.last_hash",
+)
+
+
 def _hold_head(conn: Connection) -> tuple[int, str]:
     """Where the chain ends, held until the transaction does; the first to ask begins it."""
-    c = t.audit_head.c
-    head = db.hold(conn, select(c.last_id, c.last_hash), t.audit_head)
-    found = conn.execute(head).one_or_none()
-    if found is None:
-        first = {"id": 1, "last_id": 0, "last_hash": START}
-        conn.execute(db.insert(conn, t.audit_head).on_conflict_do_nothing(), first)
-        found = conn.execute(head).one()
-    return found.last_id, found.last_hash
+    found = _head.rows(conn, [HEAD])
+    if not found:
+        _begin_head(conn, [(HEAD, 0, START)])
+        found = _head.rows(conn, [HEAD])
+    last_id, last_hash = found[0]
+    return last_id, last_hash
 
 
 def _hash(before: str, change: Change) -> str:

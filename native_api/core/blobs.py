@@ -6,7 +6,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -106,12 +106,24 @@ class Folder:
     def open_upload(self, key: str) -> "Upload":
         """Begin a file, which nobody sees until it is finished. Raises Conflict where its place is not free."""
         path = self._path(key)
-        with _conflicts(key):
-            if os.path.isdir(path):
+        with _conflicts(key), suppress(FileNotFoundError):
+            # NotADirectoryError where a file stands in place of one of its directories
+            if stat.S_ISDIR(os.lstat(path).st_mode):
                 raise IsADirectoryError
-            with suppress(FileNotFoundError):
-                os.lstat(path)  # NotADirectoryError where a file stands in place of one of its directories
-        return Upload(key, path, self._new_name())
+        try:
+            return Upload(key, path, self._new_name())
+        except FileNotFoundError:
+            os.makedirs(self._uploads, exist_ok=True)
+            return Upload(key, path, self._new_name())
+
+    def put(self, key: str, block: Sequence[bytes]) -> tuple[int, str]:
+        """A file from its first byte to its last, in one go: what `Upload.finish` says of it."""
+        upload = self.open_upload(key)
+        try:
+            upload.write(block)
+            return upload.finish()
+        finally:
+            upload.abort()
 
     def file(self, key: str) -> File:
         """The file of this key. Raises NotFound where there is none, Invalid where it is a directory."""
@@ -126,6 +138,16 @@ class Folder:
             raise NotFound("artifact", key)
         return File(Path(path), found)
 
+    def read(self, key: str, at_most: int) -> tuple[File, bytes | None]:
+        """The file of this key, and what is in it unless that is longer. Raises what `file` does."""
+        found = self.file(key)
+        try:
+            with found.open() as opened:
+                held = File(found.path, os.fstat(opened.fileno()))
+                return held, opened.read(held.stat.st_size) if held.stat.st_size <= at_most else None
+        except FileNotFoundError:  # deleted just now
+            raise NotFound("artifact", key) from None
+
     def entries(self, key: str) -> list[Entry]:
         """What a directory holds that can be asked for, by name; nothing for a file or what is not there."""
         with suppress(NotFound, FileNotFoundError, NotADirectoryError), os.scandir(self._path(key)) as found:
@@ -137,6 +159,7 @@ class Folder:
         if not key:
             raise Invalid("Invalid path")
         grave = self._new_name()
+        os.makedirs(self._uploads, exist_ok=True)
         with suppress(NotFound, FileNotFoundError, NotADirectoryError):
             path = self._path(key)
             os.replace(path, grave)
@@ -144,16 +167,34 @@ class Folder:
             _sync(os.path.dirname(path))
 
     def _new_name(self) -> str:
-        os.makedirs(self._uploads, exist_ok=True)
         return os.path.join(self._uploads, new_id())
 
     def _path(self, key: str) -> str:
         path = os.path.join(self._root, key) if key else self._root
         if key.partition("/")[0].casefold() == UPLOADS or len(os.fsencode(path)) >= self._longest:
             raise Invalid("Invalid path")
-        if os.path.realpath(path) != path:  # a link is in the way, or the key is not a safe one
+        if key and not self._is_plain(key):
             raise NotFound("artifact", key)
         return path
+
+    def _is_plain(self, key: str) -> bool:
+        """Whether the key is a safe one, and no link is in its way."""
+        names = key.split("/")
+        if not {"", ".", ".."}.isdisjoint(names):
+            return False
+        path = self._root
+        for name in names:
+            path = f"{path}/{name}"
+            try:
+                if stat.S_ISLNK(os.lstat(path).st_mode):
+                    return False
+            except OSError:  # it is not there, so there is nothing below it either
+                return True
+        return True
+
+
+FLUSH_BYTES = 8 * 1024 * 1024
+"""How much of an upload may wait in memory until the disk is told to begin with it."""
 
 
 class Upload:
@@ -161,19 +202,26 @@ class Upload:
 
     def __init__(self, key: str, path: str, growing: str) -> None:
         self._key, self._path, self._growing = key, path, growing
-        self._file = open(growing, "xb")  # noqa: SIM115 - finish and abort close it
+        self._file = open(growing, "xb", buffering=0)  # noqa: SIM115 - finish and abort close it
         self._hash = hashlib.sha256()
-        self._size = 0
+        self._size = self._flushing = 0
+        self._is_finished = False
 
-    def write(self, chunk: bytes) -> None:
-        self._file.write(chunk)
-        self._hash.update(chunk)
-        self._size += len(chunk)
+    def write(self, block: Sequence[bytes]) -> None:
+        """Add what is in these pieces."""
+        for piece in block:
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            self._hash.update(piece)
+            self._size += len(piece)
+        if self._size - self._flushing >= FLUSH_BYTES:
+            _begin_to_flush(self._file.fileno(), self._flushing, self._size)
+            self._flushing = self._size
 
     def finish(self) -> tuple[int, str]:
         """Put the file in its place, over an older one. Its size and SHA-256; from now on it survives a power cut."""
         with self._file:
-            self._file.flush()
             os.fsync(self._file.fileno())
         folder = os.path.dirname(self._path)
         with _conflicts(self._key):
@@ -181,6 +229,7 @@ class Upload:
                 try:
                     changed = _make(folder)
                     os.replace(self._growing, self._path)
+                    self._is_finished = True
                     break
                 except FileNotFoundError:  # a delete took the directory away again
                     if not attempts_left:
@@ -191,10 +240,19 @@ class Upload:
         return self._size, self._hash.hexdigest()
 
     def abort(self) -> None:
-        with suppress(OSError):  # a full disk once more
-            self._file.close()
-        with suppress(FileNotFoundError):
-            os.unlink(self._growing)
+        self._file.close()
+        if not self._is_finished:
+            with suppress(FileNotFoundError):
+                os.unlink(self._growing)
+
+
+def _begin_to_flush(descriptor: int, start: int, end: int) -> None:
+    """Have the disk begin to write, without waiting for it: else all of a large file is left to its fsync.
+
+    On Linux this advice does so, and keeps what is not written yet in memory. A system without it loses time only.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
 
 
 @contextmanager

@@ -74,25 +74,79 @@ def find_place(conn: Connection, actor: Actor, key: str) -> Place | None:
     return place if place and place.project_id in actor.projects else None
 
 
+class Known:
+    """Runs that places were found in before, by their ids: what is kept of them never changes once it is committed.
+
+    Only the places of committed runs may be noted.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Run] = {}
+
+    def note(self, place: Place) -> None:
+        """Remember the run of a place, if it is in one."""
+        if place.run:
+            if len(self._runs) >= MAX_KNOWN:
+                self._runs.clear()
+            run = place.run
+            self._runs[run.run_id] = _Run(run.id, run.run_id, run.uri, place.experiment, place.project_id)
+
+    def get_place(self, actor: Actor, key: str, scope: Scope = Scope.READ) -> Place | None:
+        """As `get_place`, without the database; None where it has to be asked."""
+        run_ids = _run_ids(key)
+        if not self._runs.keys() >= set(run_ids):
+            return None
+        place = _innermost(key, [self._runs[run_id] for run_id in run_ids])
+        if place:
+            actor.require(place.project_id, scope, "artifact", key)
+        return place
+
+
+MAX_KNOWN = 10_000
+
+
+class _Run(NamedTuple):
+    id: int
+    run_id: str
+    uri: str
+    experiment: int
+    project_id: str
+
+
 def _in_run(conn: Connection, key: str) -> Place | None:
-    run_ids = [name for name in key.split("/") if re.fullmatch("[0-9a-f]{32}", name)]
-    if not run_ids:
-        return None
-    r, e = t.runs.c, t.experiments.c
-    rows = conn.execute(
-        select(r.id, r.run_id, r.artifact_uri, e.id, e.project_id)
-        .join_from(t.runs, t.experiments, r.experiment_id == e.id)
-        .where(r.run_id.in_(run_ids))
+    run_ids = _run_ids(key)
+    return _innermost(key, map(_Run._make, _runs.rows(conn, run_ids))) if run_ids else None
+
+
+_runs = db.Prepared(
+    lambda among: (
+        select(*t.runs.c["id", "run_id", "artifact_uri"], *t.experiments.c["id", "project_id"])
+        .join_from(t.runs, t.experiments, t.runs.c.experiment_id == t.experiments.c.id)
+        .where(among(t.runs.c.run_id))
     )
+)
+
+
+def _run_ids(key: str) -> list[str]:
+    """The names in a key that may be those of runs."""
+    return [name for name in key.split("/") if _RUN_ID.fullmatch(name)]
+
+
+_RUN_ID = re.compile("[0-9a-f]{32}")
+
+
+def _innermost(key: str, runs: Iterable[_Run]) -> Place | None:
+    """The place in that one of the runs whose root is the furthest down."""
     found: dict[str, Place] = {}
-    for run, run_id, uri, experiment, project_id in rows:
-        root = proxied_key(uri)
+    for run in runs:
+        root = proxied_key(run.uri)
         if root is None:
             continue
         if root == f"{key}/artifacts":  # whoever says `<location>/<run_id>` means all of it
             root = key
         if _is_below(key, root):
-            found[root] = Place(key, experiment, project_id, InRun(run, run_id, uri, key[len(root) + 1 :]))
+            within = InRun(run.id, run.run_id, run.uri, key[len(root) + 1 :])
+            found[root] = Place(key, run.experiment, run.project_id, within)
     return found[max(found, key=len)] if found else None
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from native_api.core import artifacts, db, places
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
+from native_api.core.artifacts import Arrival
 from native_api.core.errors import Conflict, Forbidden, Invalid, NotFound
 from tests.conftest import make_actor
 from tests.native_api.core.test_places import OTHER_RUN, RUN, add_experiment, number_of
@@ -159,6 +160,42 @@ def test_the_log_tells_of_each_file_that_arrives_is_replaced_or_goes(conn: Conne
         ("U", pk, {"checksum": SHA, "size_bytes": 5}, {"checksum": "1" * 64, "size_bytes": 7}),
         ("D", pk, new | {"checksum": "1" * 64, "size_bytes": 7}, None),
     ]
+
+
+def test_files_that_arrive_together_are_recorded_as_if_alone(conn: Connection, actor: Actor) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN, OTHER_RUN)
+
+    def arrival(path: str, size: int) -> Arrival:
+        return Arrival(actor, places.get_place(conn, actor, path), size, SHA)
+
+    new = [arrival(f"0/{run_id}/artifacts/{name}", 1) for run_id in (OTHER_RUN, RUN) for name in ("b.txt", "a")]
+    artifacts.record_all(conn, [*new, arrival("0/elsewhere", 1)])
+    assert rows(conn) == [("a", "other", 1, SHA), ("b.txt", "log", 1, SHA)] * 2
+    assert sorted(operation for operation, *_ in entries(conn)) == ["I"] * 4
+    # Some of these are there already, and one comes twice.
+    again = [arrival(f"0/{RUN}/artifacts/{name}", size) for name, size in (("a", 2), ("c", 3), ("c", 4))]
+    artifacts.record_all(conn, again)
+    assert [(path, size) for path, _, size, _ in rows(conn)] == [
+        ("a", 2),
+        ("b.txt", 1),
+        ("c", 4),
+        ("a", 1),
+        ("b.txt", 1),
+    ]
+    assert sorted(operation for operation, *_ in entries(conn)) == ["I"] * 5 + ["U"] * 2
+
+
+def test_of_files_that_arrive_together_one_that_may_not_undoes_all(conn: Connection, actor: Actor) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    reader = Actor(actor.user_id, actor.project_id, {actor.project_id: Scope.READ}, Scope.READ)
+    arrivals = [
+        Arrival(who, places.get_place(conn, actor, f"0/{RUN}/artifacts/{name}"), 1, SHA)
+        for who, name in ((actor, "a"), (reader, "b"))
+    ]
+    with pytest.raises(Forbidden):
+        artifacts.record_all(conn, arrivals)
+    assert rows(conn) == []
+    assert entries(conn) == []
 
 
 def test_of_a_file_only_the_type_can_be_changed_by_hand(recorded: Connection, actor: Actor) -> None:

@@ -113,7 +113,7 @@ def put(store: Folder, key: str, *chunks: bytes) -> tuple[int, str]:
     upload = store.open_upload(key)
     try:
         for chunk in chunks:
-            upload.write(chunk)
+            upload.write([chunk])
         return upload.finish()
     finally:
         upload.abort()
@@ -139,16 +139,48 @@ def test_a_file_comes_back_as_it_went_in(store: Folder) -> None:
 def test_a_file_is_seen_only_when_it_is_finished(store: Folder) -> None:
     put(store, "a/b", b"old")
     upload = store.open_upload("a/b")
-    upload.write(b"new")
+    upload.write([b"new"])
     assert read(store, "a/b") == b"old"
     assert store.entries("a") == [Entry("b", False, 3)]
     upload.finish()
     assert read(store, "a/b") == b"new"
 
 
+def test_a_file_may_be_put_in_one_go(store: Folder) -> None:
+    assert store.put("a/b", [b"1", b"", b"23"]) == (3, hashlib.sha256(b"123").hexdigest())
+    assert read(store, "a/b") == b"123"
+    with pytest.raises(Conflict):
+        store.put("a", [b"1"])
+    assert waiting(store) == []
+
+
+def test_more_than_the_disk_is_told_to_begin_with_comes_back_too(store: Folder) -> None:
+    pieces = [bytes([number]) * (blobs.FLUSH_BYTES // 3) for number in range(8)]
+    put(store, "a", *pieces)
+    assert read(store, "a") == b"".join(pieces)
+
+
+def test_only_a_short_file_is_read_at_once(store: Folder) -> None:
+    put(store, "a", b"12345")
+    for at_most, content in ((4, None), (5, b"12345"), (6, b"12345")):
+        found, held = store.read("a", at_most)
+        assert (found.stat.st_size, held) == (5, content)
+    with pytest.raises(NotFound):
+        store.read("link/secret", 100)
+
+
+def test_a_file_that_goes_as_it_is_opened_is_not_found(store: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store, "a", b"1")
+    found = store.file("a")
+    store.delete("a")
+    monkeypatch.setattr(store, "file", lambda key: found)
+    with pytest.raises(NotFound):
+        store.read("a", 100)
+
+
 def test_an_upload_given_up_leaves_nothing(store: Folder) -> None:
     upload = store.open_upload("a/b")
-    upload.write(b"x" * 100_000)
+    upload.write([b"x" * 100_000])
     upload.abort()
     upload.abort()
     assert waiting(store) == []
@@ -158,8 +190,8 @@ def test_an_upload_given_up_leaves_nothing(store: Folder) -> None:
 def test_two_uploads_of_one_file_leave_one_of_them_whole(store: Folder) -> None:
     first, second = store.open_upload("a"), store.open_upload("a")
     for _ in range(10):
-        first.write(b"1" * 10_000)
-        second.write(b"2" * 10_000)
+        first.write([b"1" * 10_000])
+        second.write([b"2" * 10_000])
     first.finish()
     second.finish()
     assert read(store, "a") == b"2" * 100_000
@@ -315,7 +347,7 @@ def test_a_start_clears_only_what_ended_long_ago(folder: Path) -> None:
         os.utime(path, (long_ago, long_ago))
     Folder(folder)
     assert len(waiting(store)) == 1
-    running.write(b"x")
+    running.write([b"x"])
     running.finish()
     assert read(store, "a") == b"x"
 

@@ -11,7 +11,7 @@ from native_api.core import experiments, places
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
 from native_api.core.errors import Forbidden, Invalid, NotFound
-from native_api.core.places import InRun, Place, Root
+from native_api.core.places import InRun, Known, Place, Root
 from tests.conftest import make_actor
 
 RUN, OTHER_RUN = "a" * 32, "b" * 32
@@ -269,3 +269,51 @@ def test_a_place_of_ones_own_is_refused_below_the_topmost_of_another(
         places.refuse_foreign_location(conn, actor, "mlflow-artifacts:/a")
     made = experiments.create(conn, actor, actor.project_id, "e", artifact_root="mlflow-artifacts:/")
     assert places.get_place(conn, actor, f"{made}/models").experiment == made
+
+
+# What is known without asking
+
+
+@pytest.mark.parametrize(
+    "key", [f"0/{RUN}/artifacts/a", f"0/{RUN}/artifacts", f"0/{RUN}", f"0/{RUN}/artifacts/in/{OTHER_RUN}/artifacts/b"]
+)
+def test_what_was_found_once_is_known(conn: Connection, actor: Actor, key: str) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    add_experiment(conn, actor, f"mlflow-artifacts:/0/{RUN}/artifacts/in", OTHER_RUN)
+    known = Known()
+    for run_id in (RUN, OTHER_RUN):
+        assert known.get_place(actor, key) is None or run_id == OTHER_RUN not in key
+        known.note(places.get_place(conn, actor, places.root_of_run(conn, actor, run_id).key or ""))
+    assert known.get_place(actor, key) == places.get_place(conn, actor, key)
+
+
+@pytest.mark.parametrize("key", ["0/a", f"0/{OTHER_RUN}/artifacts/a", f"0/{RUN}/else", f"0/{RUN}/artifacts/{'c' * 32}"])
+def test_what_may_be_of_others_has_to_be_asked_for(conn: Connection, actor: Actor, key: str) -> None:
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    known = Known()
+    known.note(places.get_place(conn, actor, f"0/{RUN}/artifacts/a"))
+    known.note(places.get_place(conn, actor, "0/a"))
+    assert known.get_place(actor, key) is None
+
+
+def test_a_known_place_is_looked_at_by_who_asks(conn: Connection, actor: Actor, other: Actor) -> None:
+    key = f"0/{RUN}/artifacts/a"
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    known = Known()
+    known.note(places.get_place(conn, actor, key))
+    reader = Actor(actor.user_id, actor.project_id, {actor.project_id: Scope.READ}, Scope.READ)
+    assert known.get_place(reader, key)
+    with pytest.raises(Forbidden):
+        known.get_place(reader, key, Scope.WRITE)
+    with pytest.raises(NotFound):
+        known.get_place(other, key)
+
+
+def test_only_so_many_runs_are_known(conn: Connection, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "MAX_KNOWN", 1)
+    add_experiment(conn, actor, "mlflow-artifacts:/0", RUN, OTHER_RUN)
+    known = Known()
+    for run_id in (RUN, OTHER_RUN):
+        known.note(places.get_place(conn, actor, f"0/{run_id}/artifacts/a"))
+    assert known.get_place(actor, f"0/{RUN}/artifacts/a") is None
+    assert known.get_place(actor, f"0/{OTHER_RUN}/artifacts/a")
