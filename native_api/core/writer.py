@@ -167,7 +167,7 @@ class Writer:
             if alone:
                 return [(work, call(conn), None)]
             try:
-                with conn.begin_nested():
+                with db.savepoint(conn):
                     outcomes.append((work, call(conn), None))
             except Problem as problem:
                 outcomes.append((work, None, problem))
