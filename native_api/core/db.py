@@ -5,17 +5,35 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 import msgspec
 import sqlalchemy
-from sqlalchemy import ColumnElement, Connection, CursorResult, Dialect, Engine, Table, event
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Double,
+    Engine,
+    SmallInteger,
+    String,
+    Table,
+    event,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.types import TypeEngine
 
+from native_api.core import arrays
 from native_api.core.errors import Invalid
+
+if TYPE_CHECKING:
+    import psycopg
 
 M = TypeVar("M")
 Ts = TypeVarTuple("Ts")
@@ -65,7 +83,7 @@ def _create(url: URL, size: int, begin: str, isolation: str) -> Engine:
         "json_deserializer": msgspec.json.decode,
     }
     if not is_sqlite(url):
-        return _keep_pending(sqlalchemy.create_engine(url, isolation_level=isolation, pool_pre_ping=True, **settings))
+        return _keep_pending(_create_postgresql(url, isolation, settings))
     Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = sqlalchemy.create_engine(
         url,
@@ -96,6 +114,22 @@ def _create(url: URL, size: int, begin: str, isolation: str) -> Engine:
         connection.exec_driver_sql(begin)
 
     return _keep_pending(engine)
+
+
+def _create_postgresql(url: URL, isolation: str, settings: dict[str, Any]) -> Engine:
+    engine = sqlalchemy.create_engine(
+        url,
+        isolation_level=isolation,
+        pool_pre_ping=True,
+        connect_args={"client_encoding": "utf8"},  # in which `arrays` encodes
+        **settings,
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: psycopg.Connection, _: object) -> None:
+        connection.adapters.register_dumper(arrays.Array, arrays.dumper())
+
+    return engine
 
 
 # What a process remembers of a database
@@ -218,8 +252,9 @@ class BulkInsert:
         if not rows:
             return 0
         if conn.dialect.name != "sqlite":
-            arrays = tuple(list(column) for column in zip(*rows, strict=True))
-            return conn.exec_driver_sql(self._text(0), arrays).rowcount
+            columns = zip(*rows, strict=True)
+            packed = tuple(kind.pack(column) for kind, column in zip(self._kinds, columns, strict=True))
+            return conn.exec_driver_sql(self._text(0), packed).rowcount
         start = changed = 0
         for size in (SQLITE_VARIABLES // len(self.columns), *SQLITE_BLOCKS):
             while len(rows) - start >= size:
@@ -238,23 +273,34 @@ class BulkInsert:
         return f"INSERT INTO {self.table.name} ({self._names()}) VALUES {', '.join([row] * size)} {self.tail}"
 
     def _postgresql_text(self) -> str:
-        dialect: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-        types = [self.table.c[column].type.dialect_impl(dialect) for column in self.columns]
-        arrays = ", ".join(f"%s::{_array_type(type_.compile(dialect))}[]" for type_ in types)
         given = ", ".join(
-            f'"{column}"::jsonb' if isinstance(type_, postgresql.JSONB) else f'"{column}"'
-            for column, type_ in zip(self.columns, types, strict=True)
+            f'"{column}"::jsonb' if isinstance(self.table.c[column].type, JSON) else f'"{column}"'
+            for column in self.columns
         )
-        names = self._names()
-        source = f"SELECT {given} FROM unnest({arrays}) AS given ({names})"
+        names, marks = self._names(), ", ".join(["%s"] * len(self.columns))
+        source = f"SELECT {given} FROM unnest({marks}) AS given ({names})"
         return f"INSERT INTO {self.table.name} ({names}) {source} {self.tail}"
+
+    @cached_property
+    def _kinds(self) -> list[arrays.Kind]:
+        return [_kind(self.table.c[column]) for column in self.columns]
 
     def _names(self) -> str:
         return ", ".join(f'"{column}"' for column in self.columns)
 
 
-def _array_type(sql_type: str) -> str:
-    return "text" if sql_type.startswith(("VARCHAR", "TEXT", "JSONB")) else sql_type
+_KINDS: dict[type[TypeEngine[Any]], arrays.Kind] = {
+    String: arrays.TEXT,
+    JSON: arrays.TEXT,
+    SmallInteger: arrays.SMALLINT,
+    BigInteger: arrays.BIGINT,
+    Double: arrays.DOUBLE,
+}
+
+
+def _kind(column: ColumnElement[Any]) -> arrays.Kind:
+    """How PostgreSQL is given values of this column."""
+    return next(kind for of, kind in _KINDS.items() if isinstance(column.type, of))
 
 
 Among = Callable[[ColumnElement[Any]], ColumnElement[bool]]
@@ -272,17 +318,23 @@ class Prepared:
     build: Callable[[Among], sqlalchemy.Select[*tuple[Any, ...]] | sqlalchemy.Update]
     holds: Table | None = None
     _texts: dict[str, str] = field(default_factory=dict)
+    _kind: arrays.Kind = field(init=False)
 
     def __call__(self, conn: Connection, values: Sequence[int] | Sequence[str]) -> CursorResult[Any]:
         name = conn.dialect.name
         sql = self._texts.get(name) or self._texts.setdefault(name, self._render(conn))
         if name == "sqlite":
             return conn.exec_driver_sql(sql, (msgspec.json.encode(values).decode(),))
-        return conn.exec_driver_sql(sql, {"given": list(values)})
+        return conn.exec_driver_sql(sql, {"given": self._kind.pack(values)})
 
     def _render(self, conn: Connection) -> str:
         given: ColumnElement[Any] = sqlalchemy.bindparam("given")
-        statement = self.build(lambda column: _is_among(conn, column, given))
+
+        def is_among(column: ColumnElement[Any]) -> ColumnElement[bool]:
+            self._kind = _kind(column)
+            return _is_among(conn, column, given)
+
+        statement = self.build(is_among)
         if self.holds is not None:
             assert isinstance(statement, sqlalchemy.Select)
             statement = hold(conn, statement, self.holds)
