@@ -10,24 +10,39 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
-    from psycopg.abc import Dumper
+    from psycopg.abc import AdaptContext, Dumper
 
 
-class Array(NamedTuple):
-    """An array of one dimension: its type in the database, and its binary form."""
+class Array(bytes):
+    """The binary form of an array of one dimension; its class tells the type."""
 
-    oid: int
-    data: bytes
+    oid: ClassVar[int]
+
+
+class TextArray(Array):
+    oid = 1009
+
+
+class SmallintArray(Array):
+    oid = 1005
+
+
+class BigintArray(Array):
+    oid = 1016
+
+
+class DoubleArray(Array):
+    oid = 1022
 
 
 class Kind(NamedTuple):
-    """A type of elements: the oids of it and of its arrays, the binary form of one, and its length if it is fixed."""
+    """A type of elements: its oid, the class of its arrays, the binary form of an element, and its length if fixed."""
 
     oid: int
-    array_oid: int
+    array: type[Array]
     encode: Callable[[Any], bytes]
     size: int | None = None
 
@@ -46,7 +61,7 @@ class Kind(NamedTuple):
                 body = length.join((b"", *map(encode, values)))
         # One dimension (none, if there is no element), whether there are nulls, the type; how many, from which index.
         head = _head(1, has_nulls, self.oid) + _dimension(count, 1) if count else _head(0, 0, self.oid)
-        return Array(self.array_oid, head + body)
+        return self.array(head + body)
 
 
 _head = struct.Struct("!iiI").pack
@@ -55,30 +70,26 @@ _length = struct.Struct("!i").pack
 _NULL = _length(-1)
 
 
-TEXT = Kind(25, 1009, str.encode)
-SMALLINT = Kind(21, 1005, struct.Struct("!h").pack, 2)
-BIGINT = Kind(20, 1016, struct.Struct("!q").pack, 8)
-DOUBLE = Kind(701, 1022, struct.Struct("!d").pack, 8)
+TEXT = Kind(25, TextArray, str.encode)
+SMALLINT = Kind(21, SmallintArray, struct.Struct("!h").pack, 2)
+BIGINT = Kind(20, BigintArray, struct.Struct("!q").pack, 8)
+DOUBLE = Kind(701, DoubleArray, struct.Struct("!d").pack, 8)
 
 
 @cache
 def dumper() -> type[Dumper]:
     """What hands an Array to psycopg, which a server on SQLite does without."""
-    from psycopg.adapt import Dumper, PyFormat
+    from psycopg.adapt import Dumper
     from psycopg.pq import Format
 
     class ArrayDumper(Dumper):
         format = Format.BINARY
 
-        def get_key(self, obj: Array, format: PyFormat) -> tuple[type, int]:
-            return self.cls, obj.oid
-
-        def upgrade(self, obj: Array, format: PyFormat) -> ArrayDumper:
-            made = ArrayDumper(self.cls)
-            made.oid = obj.oid
-            return made
+        def __init__(self, cls: type[Array], context: AdaptContext | None = None) -> None:
+            super().__init__(cls, context)
+            self.oid = cls.oid
 
         def dump(self, obj: Array) -> bytes:
-            return obj.data
+            return obj
 
     return ArrayDumper
