@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeEngine
 
 from native_api.core import arrays
@@ -116,11 +119,14 @@ def _create(url: URL, size: int, begin: str, isolation: str) -> Engine:
     return _keep_pending(engine)
 
 
+PING_AFTER_SECONDS = 5
+"""How long a connection to PostgreSQL may have rested before it is tried out first, which is a trip of its own."""
+
+
 def _create_postgresql(url: URL, isolation: str, settings: dict[str, Any]) -> Engine:
     engine = sqlalchemy.create_engine(
         url,
-        isolation_level=isolation,
-        pool_pre_ping=True,
+        isolation_level=isolation,  # part of each BEGIN
         connect_args={"client_encoding": "utf8"},  # in which `arrays` encodes
         **settings,
     )
@@ -128,8 +134,34 @@ def _create_postgresql(url: URL, isolation: str, settings: dict[str, Any]) -> En
     @event.listens_for(engine, "connect")
     def configure(connection: psycopg.Connection, _: object) -> None:
         connection.adapters.register_dumper(arrays.Array, arrays.dumper())
+        if is_pooled(connection):
+            connection.prepare_threshold = None
+
+    @event.listens_for(engine, "checkin")
+    def rest(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def wake(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
+        if time.monotonic() - record.info.get("rests_since", math.inf) > PING_AFTER_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise sqlalchemy.exc.InvalidatePoolError from error  # the pool connects anew
 
     return engine
+
+
+def is_pooled(connection: psycopg.Connection) -> bool:
+    """Whether something like PgBouncer stands between us and the server, and may give each transaction another session.
+
+    It makes up the process that it announces. What is prepared in one session is unknown in the next, so through a
+    pooler nothing is. Nor may anything else of ours rely on a session: no SET, no temporary table, no lock beyond a
+    transaction.
+    """
+    found = connection.execute("SELECT pg_backend_pid()").fetchone()
+    connection.rollback()
+    return found != (connection.info.backend_pid,)
 
 
 # What a process remembers of a database
