@@ -143,7 +143,19 @@ def test_what_comes_often_is_prepared(server: Engine) -> None:
     with server.connect() as conn:
         for _ in range(10):
             use(conn)
-        assert left(conn) == {"statements"}
+        assert left(conn) == {"statements", "settings"}
+
+
+def test_a_read_is_planned_for_its_values_each_time(server: Engine) -> None:
+    reader = db.create_reader(server.url, 1)
+    query = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%%metric_keys%%'"
+    for _ in range(20):
+        with reader.begin() as conn:
+            conn.execute(select(t.metric_keys.c.id).where(t.metric_keys.c.key == "a")).all()
+    with reader.begin() as conn:
+        (plans,) = conn.exec_driver_sql(query).all()
+    reader.dispose()
+    assert plans.generic_plans == 0 < plans.custom_plans
 
 
 def test_through_a_pooler_nothing_is_left_in_the_session(server: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
