@@ -52,12 +52,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     return fresh_postgres(request.getfixturevalue("postgres_url"), "core")
 
 
-def fresh_postgres(server_url: str, name: str) -> str:
+def fresh_postgres(server_url: str, name: str, options: str = "") -> str:
     """The URL of a new, empty database of this name on the server."""
     admin = db.create_writer(db.parse_url(server_url))
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.execute(text(f"DROP DATABASE IF EXISTS {name}"))
-        conn.execute(text(f"CREATE DATABASE {name}"))
+        conn.execute(text(f"CREATE DATABASE {name} {options}"))
     admin.dispose()
     return db.parse_url(server_url).set(database=name).render_as_string(hide_password=False)
 

@@ -171,7 +171,8 @@ class Door:
             self._reads_waiting -= 1
 
     def _read(self, call: Callable[[Connection], T]) -> T:
-        with self._reader.connect() as conn:
+        # Ended by a commit: after a rollback psycopg forgets the statements it has prepared.
+        with self._reader.begin() as conn:
             return call(conn)
 
     async def write(self, call: Callable[[Connection], T]) -> T:

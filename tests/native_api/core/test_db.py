@@ -1,16 +1,20 @@
-"""What a transaction gathers for its end, and what of it a savepoint takes back."""
+"""What a transaction gathers for its end, what of it a savepoint takes back; and connections to PostgreSQL."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from native_api.core import db
+from native_api.core import db, held_runs, metrics
 from native_api.core import tables as t
+from tests.conftest import fresh_postgres
 
 
 @pytest.fixture
@@ -117,3 +121,96 @@ def test_connections_gather_apart(own: Engine, folder: Path) -> None:
         db.after_commit(one, lambda: None)
         assert db.pending(other) == db.Pending()
     reader.dispose()
+
+
+# Connections to PostgreSQL
+
+
+def use(conn: Connection) -> None:
+    """A transaction like those of log calls."""
+    with conn.begin():
+        conn.execute(select(t.metric_keys.c.id).where(db.among(conn, t.metric_keys.c.key, ["a", "b"]))).all()
+        held_runs.many(conn, ["0" * 32])
+        metrics.intern(conn, {uuid.uuid4().hex})
+
+
+LEFT_IN_THE_SESSION = {
+    "statements": "SELECT statement FROM pg_prepared_statements WHERE name LIKE '%%pg3%%'",
+    "settings": "SELECT name FROM pg_settings WHERE source = 'session' AND name NOT LIKE 'transaction_%%'",
+    "tables": "SELECT relname FROM pg_class WHERE relpersistence = 't'",
+    "locks": "SELECT objid FROM pg_locks WHERE locktype = 'advisory'",
+}
+
+
+def left(conn: Connection) -> set[str]:
+    with conn.begin():
+        return {kind for kind, sql in LEFT_IN_THE_SESSION.items() if conn.exec_driver_sql(sql).all()}
+
+
+@pytest.fixture
+def server(postgres_url: str) -> Iterator[Engine]:
+    """Two connections to a database with all tables."""
+    engine = db.create_writer(db.parse_url(fresh_postgres(postgres_url, "connections")), 2)
+    t.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+def test_what_comes_often_is_prepared(server: Engine) -> None:
+    with server.connect() as conn:
+        for _ in range(10):
+            use(conn)
+        assert left(conn) == {"statements", "settings"}
+
+
+def test_a_read_is_planned_for_its_values_each_time(server: Engine) -> None:
+    reader = db.create_reader(server.url, 1)
+    query = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%%metric_keys%%'"
+    for _ in range(20):
+        with reader.begin() as conn:
+            conn.execute(select(t.metric_keys.c.id).where(t.metric_keys.c.key == "a")).all()
+    with reader.begin() as conn:
+        (plans,) = conn.exec_driver_sql(query).all()
+    reader.dispose()
+    assert plans.generic_plans == 0 < plans.custom_plans
+
+
+def test_through_a_pooler_nothing_is_left_in_the_session(server: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "is_pooled", lambda connection: True)
+    server.dispose()  # what was connected before
+    with server.connect() as conn:
+        for _ in range(10):
+            use(conn)
+        assert left(conn) == set()
+
+
+def test_a_pooler_is_known_by_the_process_it_makes_up(server: Engine) -> None:
+    with server.connect() as conn:
+        direct: Any = conn.connection.driver_connection
+        assert not db.is_pooled(direct)
+        made_up = SimpleNamespace(
+            execute=direct.execute,
+            rollback=direct.rollback,
+            info=SimpleNamespace(backend_pid=direct.info.backend_pid + 1),
+        )
+        assert db.is_pooled(cast(Any, made_up))
+
+
+def test_a_connection_that_broke_while_it_rested_is_replaced(server: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server.connect() as conn, server.connect() as killer:
+        broken = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        conn.rollback()
+        killer.exec_driver_sql("SELECT pg_terminate_backend(%s)", (broken,))
+    monkeypatch.setattr(db, "PING_AFTER_SECONDS", -1)
+    with server.connect() as one, server.connect() as other:
+        assert broken not in {conn.exec_driver_sql("SELECT pg_backend_pid()").scalar() for conn in (one, other)}
+
+
+def test_text_is_the_same_in_a_database_of_another_encoding(postgres_url: str) -> None:
+    url = db.parse_url(fresh_postgres(postgres_url, "latin", "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"))
+    engine = db.create_writer(url)
+    t.metadata.create_all(engine)
+    with engine.begin() as conn:
+        metrics.intern(conn, {"é"})
+        assert conn.execute(select(t.metric_keys.c.key)).scalars().all() == ["é"]
+    engine.dispose()

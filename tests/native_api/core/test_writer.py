@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, event, func, insert, select, text
+from sqlalchemy import Connection, Engine, event, func, insert, select, text, update
 
 from native_api.core import db, writer
 from native_api.core import tables as t
 from native_api.core.errors import Busy, Invalid
 from native_api.core.writer import Writer
+from tests.conftest import fresh_postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -154,3 +155,30 @@ async def test_a_caller_that_hangs_up_disturbs_nobody(writing: Writer, own_engin
     await first
     assert await stays == "stays"
     assert count(own_engine) == 2
+
+
+async def test_two_that_wait_for_each_other_are_both_written(postgres_url: str) -> None:
+    engine = db.create_writer(db.parse_url(fresh_postgres(postgres_url, "deadlock")), 2)
+    t.metadata.create_all(engine)
+    writing = Writer(engine, 2)
+    both, tries = threading.Barrier(2), 0
+
+    def hold(*keys: str) -> Callable[[Connection], None]:
+        def call(conn: Connection) -> None:
+            nonlocal tries
+            tries += 1
+            is_first = tries <= 2
+            for key in keys:
+                conn.execute(update(t.metric_keys).where(t.metric_keys.c.key == key).values(key=key))
+                if is_first and key == keys[0]:
+                    both.wait(10)
+
+        return call
+
+    await asyncio.gather(writing.write(add("a")), writing.write(add("b")))
+    one = asyncio.ensure_future(writing.write(hold("a", "b")))
+    await asyncio.sleep(0.1)  # one writer has taken it
+    await asyncio.gather(one, writing.write(hold("b", "a")))
+    assert tries == 3
+    await writing.close()
+    engine.dispose()
