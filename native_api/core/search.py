@@ -301,7 +301,8 @@ def _compare(conn: Connection, column: ColumnElement[Any], op: Op, value: Value)
         case Op.IN, tuple():
             return db.among(conn, column, _storable(value))
         case Op.NOT_IN, tuple():
-            return not_(db.among(conn, column, _storable(value)))
+            # Of no values at all: a null is not among them, and yet satisfies nothing.
+            return and_(column.is_not(None), not_(db.among(conn, column, _storable(value))))
         case _, int() | float():
             return _compare_integers(column, op, value)
     return _ORDERED[op](column, value)

@@ -370,6 +370,8 @@ METRIC = Metric(0, "a")
         (Comparison(METRIC, Op.IS_NULL), ["none"]),
         (Comparison(METRIC, Op.NOT_NULL), ["nan", "one", "zero"]),
         (Comparison(Metric(1, "a"), Op.NE, 0.0), []),
+        (Comparison(Attribute("run_name"), Op.NOT_IN, ()), ["nan", "one", "zero"]),
+        (Not(Comparison(Attribute("run_name"), Op.NOT_IN, ())), ["none"]),
         (Comparison(Attribute("run_name"), Op.NE, "one"), ["nan", "zero"]),
         (Not(Comparison(Attribute("run_name"), Op.NE, "one")), ["none", "one"]),
         (Comparison(Attribute("run_name"), Op.NOT_IN, ("one",)), ["nan", "zero"]),
