@@ -155,9 +155,13 @@ def append(conn: Connection, logged: Sequence[tuple[int, int, Points]]) -> int:
     latest: list[tuple[Any, ...]] = []
     metrics = sorted(histories)
     for metric in metrics:
-        # One metric's points mostly come in order, which makes this far cheaper than sorting the rows.
-        history = sorted(histories[metric])
-        rows += [metric + point for point in history]
+        history = histories[metric]
+        if len(history) == 1:
+            rows.append(metric + history[0])
+        else:
+            # One metric's points mostly come in order, which makes this far cheaper than sorting the rows.
+            history = sorted(history)
+            rows += [metric + point for point in history]
         latest.append(_summary(metric, experiments[metric[0]], history))
     added = _add_points(conn, rows)
     if added:
