@@ -344,8 +344,8 @@ class BulkInsert:
         return text or self._texts.setdefault(size, self._sqlite_text(size) if size else self._postgresql_text())
 
     def _sqlite_text(self, size: int) -> str:
-        # OR FAIL: what fails need not take back its own first rows, for which SQLite would keep a copy of each page that
-        # it touches. Whoever catches the error rolls back further than that.
+        # OR FAIL: what fails need not take back its own first rows, for which SQLite would keep a copy of each page it
+        # touches. Whoever catches the error rolls back further than that.
         row = f"({', '.join('?' * len(self.columns))})"
         return f"INSERT OR FAIL INTO {self.table.name} ({self._names()}) VALUES {', '.join([row] * size)} {self.tail}"
 
