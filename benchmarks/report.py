@@ -78,7 +78,8 @@ def main() -> None:
 
 
 def markdown(results: Results, details: bool) -> str:
-    parts = [facts(results.about)]
+    rounds = {len(figure.rounds) for figure in results.figures}
+    parts = [facts(results.about | {"rounds": " to ".join(map(str, sorted({min(rounds), max(rounds)})))})]
     for database, title in DATABASES.items():
         figures = [figure for figure in results.figures if figure.database == database]
         if figures:
@@ -113,8 +114,10 @@ def cell(figure: Figure) -> str:
 
 
 def compared(ours: Figure, peer: Figure | None) -> str:
-    if peer is None or not peer.outcomes or not ours.outcomes:
-        return cell(peer) if peer else ""
+    if peer is None:
+        return ""
+    if not peer.outcomes or not ours.outcomes or peer.failed:  # a server that fails is not slow: no ratio is fair
+        return cell(peer)
     return f"{cell(peer)} ({number(ratio(ours, peer))}x)"
 
 

@@ -77,9 +77,18 @@ def test_what_a_peer_does_not_do_is_told(refused: str, cell: str) -> None:
     assert any(refused in reason for reason in report.reasons([failed])) == (cell == "failed")
 
 
-def test_failures_are_told_beside_the_figure() -> None:
+def test_failures_are_told_beside_the_figure_in_place_of_a_ratio() -> None:
     some = Figure("sqlite", "reading", "ms", "peer", [Measured(Outcome(10, 5, SPENT, failed=3))])
-    assert report.cell(some) == "10.0 ms, 3 failed"
+    assert shown(figure("ours", 2), some) == ["| reading | 2.00 ms | 10.0 ms, 3 failed |"]
+
+
+def test_the_rounds_that_there_were_are_told() -> None:
+    told = report.markdown(
+        Results(["ours", "peer"], {"when": "today"}, [figure("ours", 1, 2), figure("peer", 1)]), False
+    )
+    assert "| rounds | 1 to 2 |" in told
+    told = report.markdown(Results(["ours"], {}, [figure("ours", 1, 2)]), False)
+    assert "| rounds | 2 |" in told
 
 
 def test_results_survive_their_file() -> None:
