@@ -26,6 +26,13 @@ if not hasattr(mlflow, "set_workspace"):
     collect_ignore.append("test_workspace_calls.py")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors, but for those of what MLflow itself calls: it tries its best with newer libraries."""
+    for category in ("DeprecationWarning", "FutureWarning", "UserWarning"):
+        for caller in ("mlflow", "pandas", "sklearn"):
+            config.addinivalue_line("filterwarnings", f"ignore::{category}:{caller}.*")
+
+
 @pytest.fixture(scope="session")
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with targets.running(targets.TARGET, tmp_path_factory.mktemp("server")) as uri:
