@@ -89,6 +89,29 @@ def test_a_statement_that_fails_in_a_savepoint_takes_back_its_part(own: Engine) 
         db.pending(conn).changes.clear()
 
 
+def test_the_writers_savepoint_takes_back_rows_and_what_was_gathered(conn: Connection) -> None:
+    seen: list[str] = []
+    add = db.BulkInsert(t.metric_keys, ["key"])
+    with db.savepoint(conn):
+        add(conn, [("kept",)])
+        db.pending(conn).changes.append("kept")
+    wrong: list[tuple[list[tuple[str]], type[Exception]]] = [
+        ([("lost",)], ValueError),
+        ([("lost",), ("kept",)], IntegrityError),
+    ]
+    for rows, error in wrong:
+        with pytest.raises(error), db.savepoint(conn):  # noqa: PT012 - what comes before the error is the point
+            db.after_commit(conn, lambda: seen.append("lost"))
+            db.pending(conn).changes.append("lost")
+            add(conn, rows)
+            raise ValueError
+    key = t.metric_keys.c.key
+    assert conn.scalars(select(key).where(key.in_(["kept", "lost"]))).all() == ["kept"]
+    assert db.pending(conn).changes == ["kept"]
+    assert db.pending(conn).remember == []
+    db.pending(conn).changes.clear()
+
+
 def test_what_the_driver_refuses_is_told_in_the_words_of_sqlalchemy(conn: Connection) -> None:
     add = db.BulkInsert(t.metric_keys, ["key"])
     with pytest.raises(IntegrityError) as refused:
