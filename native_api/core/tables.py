@@ -467,6 +467,149 @@ run_artifacts = Table(
 )
 
 
+# Models: those that runs made, and the registry
+
+
+class LoggedModelColumns(TypedColumns):
+    """A model as it was made: its files, params and metrics. `model_id` is `m-` and 32 hex digits."""
+
+    id: Named[int] = Column(Serial, Identity(), primary_key=True)
+    model_id: Named[str] = Column(Bytewise, unique=True)
+    experiment_id: Named[int] = Column(Serial, ForeignKey("experiments.id"))
+    name: Named[str] = Column(Bytewise)
+    model_type: Named[str | None] = Column(Text)
+    source_run_id: Named[str | None] = Column(Id)  # as the client said; maybe of no run here
+    artifact_uri: Named[str] = Column(Text)
+    status: Named[str] = Column(Text)
+    status_message: Named[str | None] = Column(Text)
+    created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))
+    created_at: Named[int] = Column(Time)
+    updated_at: Named[int] = Column(Time)
+    deleted_at: Named[int | None] = Column(Time)
+
+
+logged_models = Table(
+    "logged_models",
+    metadata,
+    LoggedModelColumns,
+    one_of("status", "unspecified", "pending", "ready", "failed"),
+    Index(None, "experiment_id", "created_at", "model_id"),  # the default order of a search
+    Index(None, "experiment_id", "name"),  # clients look for the models of a run by name
+    sqlite_autoincrement=True,
+)
+
+
+class LoggedModelParamColumns(TypedColumns):
+    logged_model_id: Named[int] = Column(Serial, ForeignKey("logged_models.id"), primary_key=True)
+    key: Named[str] = Column(Text, primary_key=True)
+    value: Named[str] = Column(Text)
+
+
+logged_model_params = Table("logged_model_params", metadata, LoggedModelParamColumns, sqlite_with_rowid=False)
+
+
+class LoggedModelTagColumns(TypedColumns):
+    logged_model_id: Named[int] = Column(Serial, ForeignKey("logged_models.id"), primary_key=True)
+    key: Named[str] = Column(Text, primary_key=True)
+    value: Named[str] = Column(Text)
+
+
+logged_model_tags = Table("logged_model_tags", metadata, LoggedModelTagColumns, sqlite_with_rowid=False)
+
+
+class LoggedModelMetricColumns(TypedColumns):
+    """The points of a run that tell of a model, beside the run's own. Scope and is_nan as in `run_metric_values`."""
+
+    logged_model_id: Named[int] = Column(Serial, primary_key=True)
+    metric_id: Named[int] = Column(Serial, primary_key=True)
+    scope: Named[int] = Column(SmallInteger, primary_key=True)
+    recorded_at: Named[int] = Column(Time, primary_key=True)
+    step: Named[int] = Column(BigInteger, primary_key=True)
+    run_id: Named[int] = Column(Serial, primary_key=True)
+    value: Named[float] = Column(Double)
+    is_nan: Named[int] = Column(SmallInteger)
+    dataset_name: Named[str | None] = Column(Text)
+    dataset_digest: Named[str | None] = Column(Text)
+
+
+# No foreign keys, as in `run_metric_values`.
+logged_model_metrics = Table("logged_model_metrics", metadata, LoggedModelMetricColumns, sqlite_with_rowid=False)
+
+
+class RegisteredModelColumns(TypedColumns):
+    """A name in a project under which versions of a model are kept; a prompt is one too."""
+
+    registered_model_id: Named[str] = Column(Id, primary_key=True)
+    project_id: Named[str] = Column(Id, ForeignKey("ml_projects.project_id"))
+    name: Named[str] = Column(Bytewise)
+    description: Named[str | None] = Column(Text)
+    created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))
+    created_at: Named[int] = Column(Time)
+    updated_at: Named[int] = Column(Time)
+
+
+registered_models = Table("registered_models", metadata, RegisteredModelColumns, UniqueConstraint("project_id", "name"))
+
+
+class RegisteredModelTagColumns(TypedColumns):
+    registered_model_id: Named[str] = Column(Id, ForeignKey("registered_models.registered_model_id"), primary_key=True)
+    key: Named[str] = Column(Text, primary_key=True)
+    value: Named[str] = Column(Text)
+
+
+registered_model_tags = Table("registered_model_tags", metadata, RegisteredModelTagColumns, sqlite_with_rowid=False)
+
+
+class ModelVersionColumns(TypedColumns):
+    """A version of a registered model, 1, 2, 3 ...; numbers of deleted versions are not given again."""
+
+    registered_model_id: Named[str] = Column(Id, ForeignKey("registered_models.registered_model_id"), primary_key=True)
+    version: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    description: Named[str | None] = Column(Text)
+    source: Named[str] = Column(Text)  # where it came from, in the client's words
+    storage_uri: Named[str] = Column(Text)  # where its files are
+    run_id: Named[str | None] = Column(Id, index=True)  # as the client said; maybe of no run here
+    run_link: Named[str | None] = Column(Text)
+    model_id: Named[str | None] = Column(Text, index=True)  # of the logged model it was made from
+    stage: Named[str] = Column(Text)
+    status: Named[str] = Column(Text)
+    status_message: Named[str | None] = Column(Text)
+    created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))
+    created_at: Named[int] = Column(Time)
+    updated_at: Named[int] = Column(Time)
+    deleted_at: Named[int | None] = Column(Time)
+
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    ModelVersionColumns,
+    one_of("stage", "none", "staging", "production", "archived"),
+    one_of("status", "pending", "ready", "failed"),
+)
+
+
+class ModelVersionTagColumns(TypedColumns):
+    registered_model_id: Named[str] = Column(Id, ForeignKey("registered_models.registered_model_id"), primary_key=True)
+    version: Named[int] = Column(Integer, primary_key=True)
+    key: Named[str] = Column(Text, primary_key=True)
+    value: Named[str] = Column(Text)
+
+
+model_version_tags = Table("model_version_tags", metadata, ModelVersionTagColumns, sqlite_with_rowid=False)
+
+
+class ModelAliasColumns(TypedColumns):
+    """A name for one version of a registered model, which may move to another."""
+
+    registered_model_id: Named[str] = Column(Id, ForeignKey("registered_models.registered_model_id"), primary_key=True)
+    alias: Named[str] = Column(Bytewise, primary_key=True)
+    version: Named[int] = Column(Integer)
+
+
+registered_model_aliases = Table("registered_model_aliases", metadata, ModelAliasColumns, sqlite_with_rowid=False)
+
+
 # The log, and batches brought in
 
 
