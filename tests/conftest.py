@@ -81,6 +81,14 @@ def conn(engine: Engine) -> Iterator[Connection]:
 
 
 @pytest.fixture
+def own_engine(tmp_path: Path) -> Engine:
+    """An SQLite database of this test alone. Whoever uses it disposes of it."""
+    engine = db.create_writer(db.parse_url(f"sqlite:///{tmp_path / 'own.db'}"), 4)
+    t.metadata.create_all(engine)
+    return engine
+
+
+@pytest.fixture
 def actor(conn: Connection) -> Actor:
     """Somebody who may write in a project of their own."""
     return make_actor(conn, "one")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, select
 
-from native_api.core import artifacts, db, places
+from native_api.core import artifacts, places
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
 from native_api.core.artifacts import Arrival
@@ -22,13 +21,6 @@ from tests.conftest import make_actor
 from tests.native_api.core.test_places import RUN, add_experiment
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def own_engine(tmp_path: Path) -> Engine:
-    engine = db.create_writer(db.parse_url(f"sqlite:///{tmp_path / 'own.db'}"), 2)
-    t.metadata.create_all(engine)
-    return engine
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, event, func, insert, select, text, update
@@ -22,13 +21,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def own_engine(tmp_path: Path) -> Engine:
-    engine = db.create_writer(db.parse_url(f"sqlite:///{tmp_path / 'own.db'}"), 2)
-    t.metadata.create_all(engine)
-    return engine
 
 
 @pytest.fixture

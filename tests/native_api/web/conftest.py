@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
-from native_api.core import db
 from native_api.core import errors as e
-from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
 from native_api.core.writer import Writer
 from native_api.web.asgi import App, Opened
@@ -72,13 +69,6 @@ class Caretaker:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def own_engine(tmp_path: Path) -> Engine:
-    engine = db.create_writer(db.parse_url(f"sqlite:///{tmp_path / 'own.db'}"), 4)
-    t.metadata.create_all(engine)
-    return engine
 
 
 Serve = Callable[..., AbstractAsyncContextManager[asgi.Caller]]
