@@ -249,7 +249,7 @@ class Listed(NamedTuple):
 def listed() -> list[Listed]:
     """Every row of every surface, under each prefix."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(artifacts_destination=Path(folder))
+        settings = Settings(artifacts_destination=folder)
         found: list[Surface] = surfaces(settings, Guard(Keys([KEY]), is_open=False))
     return [Listed(s.name, prefix, row) for s in found for prefix in s.prefixes for row in s.endpoints]
 
@@ -334,7 +334,9 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     folder = tmp_path_factory.mktemp("matrix")
     url = f"sqlite:///{folder / 'test.db'}"
     schema.upgrade(db.parse_url(url))
-    settings = Settings(database_url=url, access="required", secret_key=KEY, artifacts_destination=folder / "artifacts")
+    settings = Settings(
+        database_url=url, access="required", secret_key=KEY, artifacts_destination=str(folder / "artifacts")
+    )
     app = create_app(settings)
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
     engine = db.create_writer(db.parse_url(url))

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -107,7 +108,7 @@ def contents(settings: Settings) -> Iterator[Contents]:
                 name: conn.execute(select(table).order_by(*table.primary_key)).all()
                 for name, table in t.metadata.tables.items()
             }
-        files = [path for path in settings.artifacts_destination.rglob("*") if path.is_file()]
+        files = [path for path in Path(settings.artifacts_destination).rglob("*") if path.is_file()]
         return rows, sorted((path, path.stat().st_size) for path in files)
 
     yield read
