@@ -18,8 +18,10 @@ MAX_KEY_BYTES = 2048
 MAX_NAME_BYTES = 255
 """What file systems take as one name."""
 
-FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\\#]")
-DRIVE = re.compile(r"[A-Za-z]:(/|$)")
+FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffd\\#]")
+"""U+FFFD stands where the bytes were no UTF-8: an overlong way to write a dot is one."""
+
+DRIVE = re.compile(r"(^|/)[A-Za-z]:(/|$)")
 
 
 def safe_key(text: str, *, folder: bool = False) -> str:
@@ -34,7 +36,7 @@ def safe_key(text: str, *, folder: bool = False) -> str:
     if (
         FORBIDDEN.search(path)
         or path.startswith("/")
-        or DRIVE.match(path)
+        or DRIVE.search(path)
         or ".." in names
         or not (folder or (names and path.endswith(names[-1])))
         or len(key.encode()) > MAX_KEY_BYTES

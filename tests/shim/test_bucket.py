@@ -164,7 +164,7 @@ async def test_without_the_secret_there_are_no_uploads_in_parts(place: Place, mo
 async def test_a_proxy_and_nothing_else_gives_no_addresses(s3_server: S3, tmp_path: Path) -> None:
     async with running(s3_server, tmp_path, proxy_only=True) as place:
         info = (await place.http.get(INFO)).json()
-        assert not (info["multipart_uploads_enabled"] or info["multipart_downloads_enabled"])
+        assert (info["multipart_uploads_enabled"], info["multipart_downloads_enabled"]) == (False, False)
         await place.http.put(f"{PROXY}/artifacts/{place.home}/a", content=b"1")
         assert (await place.http.get(f"{PROXY}/presigned/{place.home}/a")).status_code == 501
         body = {"run_id": place.run_id, "path": "a"}
@@ -208,7 +208,7 @@ async def test_a_file_put_in_parts_replaces_one_that_was_sent(place: Place) -> N
 
 
 async def test_an_upload_in_parts_given_up_leaves_nothing(place: Place) -> None:
-    begun, parts = await begin(place, "broken.bin")
+    begun, _ = await begin(place, "broken.bin")
     assert place.unfinished() == [f"root/{place.home}/broken.bin"]
     body = {"path": "C:\\home\\me\\broken.bin", "upload_id": begun["upload_id"]}
     for _ in range(2):
