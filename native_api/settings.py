@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from native_api.core import db
+from native_api.core import db, stores
 from native_api.core.errors import Invalid
 
 PREFIX = "MLFLOW_SHIM_"
@@ -23,7 +23,8 @@ class Settings:
     workers: int = 1
     database_url: str = "sqlite:///data/mlflow-shim.db"
     artifact_root: str = "mlflow-artifacts:/"
-    artifacts_destination: Path = Path("data/artifacts")
+    artifacts_destination: str = "data/artifacts"
+    proxy_only: bool = False
     migrate: bool = False
     access: str = ""
     registration: str = "open"
@@ -36,7 +37,7 @@ class Settings:
     @classmethod
     def from_env(cls, given: Mapping[str, str | int | bool | None] | None = None) -> Settings:
         """The given options, else the environment's, else the defaults. Invalid for values that cannot be."""
-        chosen: dict[str, str | int | bool | Path] = {}
+        chosen: dict[str, str | int | bool] = {}
         try:
             for setting in fields(cls):
                 value = (given or {}).get(setting.name)
@@ -53,6 +54,7 @@ class Settings:
     def check(self) -> None:
         """Raise Invalid for combinations that are not safe or cannot work."""
         url = db.parse_url(self.database_url)
+        stores.check(self.artifacts_destination)
         if not 0 <= self.port <= 65535:
             raise Invalid("The port must be between 0 and 65535")
         if self.workers < 1:
@@ -87,14 +89,12 @@ class Settings:
 OPEN, REQUIRED = "open", "required"
 
 
-def _converted(value: str | int | bool, default: object) -> str | int | bool | Path:
+def _converted(value: str | int | bool, default: object) -> str | int | bool:
     """The value as what the default is."""
     match default:
         case bool():
             return str(value).lower() in ("1", "true", "yes")
         case int():
             return int(value)
-        case Path():
-            return Path(str(value))
         case _:
             return str(value)

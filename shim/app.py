@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from native_api import routes
-from native_api.core import access_tokens, accounts, db, schema, wal
-from native_api.core.blobs import Folder
+from native_api.core import access_tokens, accounts, db, schema, stores, wal
 from native_api.core.writer import Writer
 from native_api.routes.auth import Accounts
 from native_api.routes.endpoints import endpoints as native
@@ -17,6 +16,7 @@ from native_api.web.asgi import App, Opened
 from native_api.web.auth import Guard
 from native_api.web.endpoint import Door, Surface
 from shim import endpoints
+from shim.artifacts import Files
 from shim.errors import refuse
 from shim.wire import read, render
 
@@ -55,14 +55,18 @@ def create_app(settings: Settings) -> App:
 
 def surfaces(settings: Settings, guard: Guard) -> list[Surface]:
     """Every API that this server speaks."""
-    folder = Folder(settings.artifacts_destination)
+    files = Files(stores.open_store(settings.artifacts_destination, proxy_only=settings.proxy_only))
     client, ui = endpoints.TRACKING_3_PREFIX, endpoints.TRACKING_3_UI_PREFIX
     lists = [
-        ("tracking", endpoints.TRACKING_PREFIXES, endpoints.tracking(settings.artifact_root, folder)),
-        ("tracking 3.0", (client,), endpoints.tracking_3()),
-        ("tracking 3.0 for the UI", (ui,), endpoints.tracking_3_ui()),
-        ("artifact proxy", endpoints.ARTIFACT_PREFIXES, endpoints.proxied_artifacts(folder)),
-        ("pages", endpoints.ROOT_PREFIXES, endpoints.pages(folder)),
+        (
+            "tracking",
+            endpoints.TRACKING_PREFIXES,
+            [*endpoints.tracking(settings.artifact_root), *endpoints.tracked_artifacts(files)],
+        ),
+        ("tracking 3.0", (client,), endpoints.tracking_3(files)),
+        ("tracking 3.0 for the UI", (ui,), endpoints.tracking_3_ui(files)),
+        ("artifact proxy", endpoints.ARTIFACT_PREFIXES, endpoints.proxied_artifacts(files)),
+        ("pages", endpoints.ROOT_PREFIXES, endpoints.pages(files)),
     ]
     mlflow = [
         Surface(name, prefixes, rows, read, render, refuse, {}, guard.in_workspace) for name, prefixes, rows in lists

@@ -1,4 +1,4 @@
-"""Artifacts: the proxy that streams files in and out, and the listings of runs."""
+"""Artifacts: the proxy that streams files in and out, and the files of runs, logged models and model versions."""
 
 from __future__ import annotations
 
@@ -6,38 +6,37 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from posixpath import basename
-from typing import Any
+from typing import Any, TypeVar
 
 from anyio.to_thread import run_sync
-from sqlalchemy import Connection
-from starlette.datastructures import Headers
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response
-from starlette.types import Receive, Send
-from starlette.types import Scope as Asked
+from starlette.responses import Response
 
-from native_api.core import artifacts, places
+from native_api.core import places
 from native_api.core.access import Actor, Scope
-from native_api.core.artifacts import Arrival
-from native_api.core.blobs import Entry, File, Folder, safe_key
+from native_api.core.artifacts import Arrival, forget
+from native_api.core.blobs import BLOCK, Entry, Store, Stored, safe_key
 from native_api.core.errors import Invalid
-from native_api.core.places import Known, Place
+from native_api.core.places import Known, Place, Root
 from native_api.web.endpoint import Door, Incoming
-from shim import messages as m
+from shim import artifact_messages as m
 from shim.arrivals import Arrivals
+from shim.download import Download
 from shim.wire import read
 
 Answer = dict[str, Any]
+M = TypeVar("M", bound=BaseModel)
 
-BLOCK = 1024 * 1024
-"""How much of a file is held in memory at a time."""
+MAX_UPLOAD = 10 * 1024 * 1024
+"""How much `upload-artifact` takes, which is for the UI's notes."""
 
 
 @dataclass(frozen=True)
 class Files:
     """The handlers of artifact endpoints, which know where the proxy keeps files."""
 
-    folder: Folder
+    store: Store
     known: Known = field(default_factory=Known)
     arrivals: Arrivals = field(default_factory=Arrivals)
 
@@ -46,20 +45,20 @@ class Files:
     async def upload(self, door: Door, actor: Actor, request: Request) -> Response:
         """Store the body under the path, as it comes; answered once the whole file is in its place and recorded."""
         key = safe_key(request.path_params["path"])
-        place = await self._place(door, actor, key, Scope.WRITE)
+        place = await self.place(door, actor, key, Scope.WRITE)
         try:
-            size, checksum = await self._store(key, _blocks(request))
+            stored = await self._store(key, _blocks(request))
         except ClientDisconnect:
             raise Invalid("The upload was broken off") from None
-        await self.arrivals.record(door, Arrival(actor, place, size, checksum))
+        await self.arrived(door, actor, place, stored)
         return Response(b"{}", media_type="application/json")
 
-    async def _store(self, key: str, blocks: AsyncIterator[list[bytes]]) -> tuple[int, str]:
+    async def _store(self, key: str, blocks: AsyncIterator[list[bytes]]) -> Stored:
         """While one block is written the next one is received: no more than these two are held."""
         first: list[bytes] = await anext(blocks, [])
         if sum(map(len, first)) < BLOCK:  # that was all
-            return await run_sync(self.folder.put, key, first)
-        growing = await run_sync(self.folder.open_upload, key)
+            return await run_sync(self.store.put, key, first)
+        growing = await run_sync(self.store.open_upload, key)
         writing = asyncio.create_task(run_sync(growing.write, first))
         try:
             async for block in blocks:
@@ -71,13 +70,18 @@ class Files:
             await asyncio.wait([writing])
             await run_sync(growing.abort)
 
+    async def arrived(self, door: Door, actor: Actor, place: Place, stored: Stored) -> None:
+        """Record a file that is in its place, if it is a run's."""
+        if place.run:
+            await self.arrivals.record(door, Arrival(actor, place, *stored))
+
     async def download(self, door: Door, actor: Actor, request: Request) -> Response:
         """The file of the path."""
         key = safe_key(request.path_params["path"])
-        await self._place(door, actor, key)
+        await self.place(door, actor, key)
         return await self._file(key)
 
-    async def _place(self, door: Door, actor: Actor, key: str, scope: Scope = Scope.READ) -> Place:
+    async def place(self, door: Door, actor: Actor, key: str, scope: Scope = Scope.READ) -> Place:
         """The place of a key. Raises what `places.get_place` does."""
         place = self.known.get_place(actor, key, scope)
         if place is None:
@@ -85,70 +89,80 @@ class Files:
             self.known.note(place)
         return place
 
-    def list_proxied(self, conn: Connection, actor: Actor, msg: m.ListProxied) -> Answer:
+    async def list_proxied(self, door: Door, actor: Actor, msg: m.ListProxied) -> Answer:
         """What is in a folder, each by its own name. Files, absent folders and the root have nothing in them."""
         key = safe_key(msg.path or "", folder=True)
-        known = places.find_place(conn, actor, key)
-        return _listing(self.folder.entries(key) if known else [], "")
+        known = await door.read(lambda conn: places.find_place(conn, actor, key))
+        return _listing(await run_sync(self.store.entries, key) if known else [], "")
 
     async def delete(self, door: Door, actor: Actor, request: Request) -> Response:
         """Delete a file, or a folder with all in it. What is not there is fine."""
         key = safe_key(request.path_params["path"], folder=True)
         place = await door.read(lambda conn: places.get_place(conn, actor, key, Scope.WRITE))
-        await door.write(lambda conn: artifacts.forget(conn, actor, place))
-        await run_sync(self.folder.delete, key)
+        await door.write(lambda conn: forget(conn, actor, place))
+        await run_sync(self.store.delete, key)
         return Response(b"{}", media_type="application/json")
 
-    # The tracking side: paths below a run
+    # The tracking side: paths below a run, a logged model or a model version
 
-    def list_of_run(self, conn: Connection, actor: Actor, msg: m.ListArtifacts) -> Answer:
+    async def list_of_run(self, door: Door, actor: Actor, msg: m.ListArtifacts) -> Answer:
         """What is in a run's folder, each by its path under the run's root.
 
         Roots that the proxy does not keep are left to clients: the server opens no place that a caller names.
         """
         path = safe_key(msg.path or "", folder=True)
-        root = places.root_of_run(conn, actor, msg.run_id)
-        entries = [] if root.key is None else self.folder.entries(_joined(root.key, path))
+        return await self._list(await door.read(lambda conn: places.root_of_run(conn, actor, msg.run_id)), path)
+
+    async def list_of_model(self, door: Door, actor: Actor, msg: m.ListModelArtifacts) -> Answer:
+        """The same of a logged model."""
+        path = safe_key(msg.artifact_directory_path or "", folder=True)
+        return await self._list(await door.read(lambda conn: places.root_of_model(conn, actor, msg.model_id)), path)
+
+    async def _list(self, root: Root, path: str) -> Answer:
+        entries = [] if root.key is None else await run_sync(self.store.entries, _joined(root.key, path))
         return {"root_uri": root.uri} | _listing(entries, path)
 
     async def download_of_run(self, door: Door, actor: Actor, request: Request) -> Response:
         """The file of a run's path."""
-        msg = read(m.GetArtifact, Incoming("GET", {}, {}, request.scope["query_string"], b""))
-        assert isinstance(msg, m.GetArtifact)
+        msg = _asked(m.GetArtifact, request)
         path = safe_key(msg.path)
         root = await door.read(lambda conn: places.root_of_run(conn, actor, msg.run_id))
-        if root.key is None:
-            raise Invalid(f"The artifacts of this run are at {root.uri}, which this server does not keep")
-        return await self._file(_joined(root.key, path))
+        return await self._file(_kept(root, path))
+
+    async def download_of_model(self, door: Door, actor: Actor, request: Request) -> Response:
+        """The file of a logged model's path."""
+        msg = _asked(m.GetModelArtifact, request)
+        path = safe_key(msg.artifact_file_path)
+        root = await door.read(lambda conn: places.root_of_model(conn, actor, msg.model_id))
+        return await self._file(_kept(root, path))
+
+    async def download_of_version(self, door: Door, actor: Actor, request: Request) -> Response:
+        """The file of a model version's path."""
+        msg = _asked(m.GetVersionArtifact, request)
+        path = safe_key(msg.path)
+        root = await door.read(lambda conn: places.root_of_version(conn, actor, msg.name, msg.version))
+        return await self._file(_kept(root, path))
 
     async def _file(self, key: str) -> Response:
-        found, content = await run_sync(self.folder.read, key, BLOCK)
-        return Download(found, basename(key), content)
+        return Download(await run_sync(self.store.read, key, BLOCK), basename(key))
+
+    async def upload_to_run(self, door: Door, actor: Actor, request: Request) -> Response:
+        """Store the body, which is short, under a run's path."""
+        msg = _asked(m.UploadArtifact, request)
+        path = safe_key(msg.path)
+        content = await _short_body(request)
+        root = await door.read(lambda conn: places.root_of_run(conn, actor, msg.run_id))
+        key = _kept(root, path)
+        place = await self.place(door, actor, key, Scope.WRITE)
+        await self.arrived(door, actor, place, await run_sync(self.store.put, key, [content]))
+        return Response(media_type="application/json")
 
 
-class Download(FileResponse):
-    """A file as an attachment, in whole or in ranges; `content` is all that is in it, where that is little."""
-
-    chunk_size = BLOCK
-
-    def __init__(self, found: File, name: str, content: bytes | None) -> None:
-        super().__init__(
-            found.path,
-            media_type=artifacts.content_type(name),
-            filename=name,
-            stat_result=found.stat,
-            headers={"content-security-policy": "default-src 'none'; sandbox"},
-        )
-        self._content = content
-
-    async def __call__(self, scope: Asked, receive: Receive, send: Send) -> None:
-        """As FileResponse, which opens the file once more and reads it in a thread, unless there is no need to."""
-        if self._content is None or "range" in Headers(scope=scope):
-            await super().__call__(scope, receive, send)
-            return
-        content = b"" if scope["method"] == "HEAD" else self._content
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": content})
+def _asked(kind: type[M], request: Request) -> M:
+    """The message in a request's path and query."""
+    msg = read(kind, Incoming("GET", {}, request.path_params, request.scope["query_string"], b""))
+    assert isinstance(msg, kind)
+    return msg
 
 
 async def _blocks(request: Request) -> AsyncIterator[list[bytes]]:
@@ -163,6 +177,27 @@ async def _blocks(request: Request) -> AsyncIterator[list[bytes]]:
             block, size = [], 0
     if size:
         yield block
+
+
+async def _short_body(request: Request) -> bytes:
+    content = bytearray()
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > MAX_UPLOAD:
+                raise Invalid("Artifact size is too large. Max size is 10MB.")
+    except ClientDisconnect:
+        raise Invalid("The upload was broken off") from None
+    if not content:
+        raise Invalid("Request must specify data.")
+    return bytes(content)
+
+
+def _kept(root: Root, path: str) -> str:
+    """The key of a path under a root, which must be on the proxy."""
+    if root.key is None:
+        raise Invalid(f"The artifacts are at {root.uri}, which this server does not keep")
+    return _joined(root.key, path)
 
 
 def _joined(root: str, path: str) -> str:

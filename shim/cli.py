@@ -15,7 +15,7 @@ import uvicorn
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from native_api.core import access_tokens, accounts, audit, db, schema, users
+from native_api.core import access_tokens, accounts, audit, db, schema, stores, users
 from native_api.core.errors import Invalid, Problem
 from native_api.settings import PREFIX, Settings
 from shim import accounts_cli
@@ -56,7 +56,16 @@ def _parser() -> argparse.ArgumentParser:
     serve_.add_argument(
         "--artifact-root", help="what new experiments get (mlflow-artifacts:/, this server's own proxy)"
     )
-    serve_.add_argument("--artifacts-destination", help="the folder where the proxy keeps files (data/artifacts)")
+    serve_.add_argument(
+        "--artifacts-destination",
+        help="where the proxy keeps files: a folder, or s3://bucket/prefix, gs://..., az://... (data/artifacts)",
+    )
+    serve_.add_argument(
+        "--proxy-only",
+        action="store_true",
+        default=None,
+        help="give clients no signed addresses in the bucket: files pass through this server only",
+    )
     serve_.add_argument(
         "--migrate",
         action="store_true",
@@ -123,7 +132,7 @@ def serve(settings: Settings) -> int:
     finally:
         engine.dispose()
     access_tokens.load_keys(settings.secret_key, settings.key_file)  # made before workers ask for it
-    settings.artifacts_destination.mkdir(parents=True, exist_ok=True)
+    stores.open_store(settings.artifacts_destination)  # a folder is made, or found not to be one, before workers start
     listening = listen(settings.host, settings.port)
     port = listening.getsockname()[1]
     # The worker processes that uvicorn spawns read their settings from here.

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from native_api.core.access import Scope
-from native_api.core.blobs import Folder
-from native_api.web.endpoint import Log, Read, Row, Stream, Write
-from shim import artifacts, experiments, metrics, models, runs, server
+from native_api.web.endpoint import Log, Read, Row, Steps, Stream, Write
+from shim import artifact_messages as a
+from shim import experiments, metrics, models, runs, server
 from shim import messages as m
 from shim import workspaces as workspaces_
+from shim.artifacts import Files
+from shim.direct_artifacts import Addresses
 
 PUBLIC, READ, WRITE, ADMIN = Scope.PUBLIC, Scope.READ, Scope.WRITE, Scope.ADMIN
 
@@ -19,9 +21,8 @@ ARTIFACT_PREFIXES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifact
 ROOT_PREFIXES = ("",)
 
 
-def tracking(artifact_root: str, folder: Folder) -> Sequence[Row]:
+def tracking(artifact_root: str) -> Sequence[Row]:
     """Experiments, runs, metrics: version 2.0 of MLflow's tracking API."""
-    files = artifacts.Files(folder)
     create = experiments.Create(artifact_root)
     # fmt: off
     return [
@@ -53,20 +54,36 @@ def tracking(artifact_root: str, folder: Folder) -> Sequence[Row]:
         Read( "GET",  "/metrics/get-history",                m.GetHistory,          metrics.history,             READ),
         Read( "GET",  "/metrics/get-history-bulk",           m.GetHistoryBulk,      metrics.history_bulk,        READ),
         Read( "GET",  "/metrics/get-history-bulk-interval",  m.GetHistoryInterval,  metrics.history_interval,    READ),
-        Read( "GET",  "/artifacts/list",                     m.ListArtifacts,       files.list_of_run,           READ),
         Read( "POST", "/logged-models/search",               m.SearchModels,        models.search,               READ),
     ]
     # fmt: on
 
 
-def tracking_3() -> Sequence[Row]:
+def tracked_artifacts(files: Files) -> Sequence[Row]:
+    """The files of runs and of logged models: the tracking API as well."""
+    direct = Addresses(files)
+    # fmt: off
+    return [
+        Steps( "GET",  "/artifacts/list",                      a.ListArtifacts,         files.list_of_run,       READ),
+        Steps( "POST", "/artifacts/presigned-upload-url",      a.PresignUpload,         direct.presign_upload,   WRITE),
+        Steps( "POST", "/artifacts/presigned-download-url",    a.PresignDownload,       direct.presign_download, READ),
+        Stream("POST", "/upload-artifact",                     files.upload_to_run,     WRITE),
+        Steps( "GET",  "/logged-models/{model_id}/artifacts/directories",
+                                                               a.ListModelArtifacts,    files.list_of_model,     READ),
+        Stream("GET",  "/logged-models/{model_id}/artifacts/files",
+                                                               files.download_of_model, READ),
+    ]
+    # fmt: on
+
+
+def tracking_3(files: Files) -> Sequence[Row]:
     """What MLflow has at version 3.0 only, for clients."""
-    return [Read("GET", "/server-info", m.Nothing, server.info, PUBLIC)]
+    return [Steps("GET", "/server-info", m.Nothing, server.Info(Addresses(files), workspaces=True).get, PUBLIC)]
 
 
-def tracking_3_ui() -> Sequence[Row]:
-    """The same for the UI."""
-    return [Read("GET", "/server-info", m.Nothing, server.info_for_ui, PUBLIC)]
+def tracking_3_ui(files: Files) -> Sequence[Row]:
+    """The same for the UI, which would put workspaces into all its addresses, and needs none."""
+    return [Steps("GET", "/server-info", m.Nothing, server.Info(Addresses(files), workspaces=False).get, PUBLIC)]
 
 
 def workspaces() -> Sequence[Row]:
@@ -82,31 +99,36 @@ def workspaces() -> Sequence[Row]:
     # fmt: on
 
 
-def proxied_artifacts(folder: Folder) -> Sequence[Row]:
-    """The artifact proxy: files below `mlflow-artifacts:/`, through the server."""
-    files = artifacts.Files(folder)
+def proxied_artifacts(files: Files) -> Sequence[Row]:
+    """The artifact proxy: files below `mlflow-artifacts:/`, through the server or, where the store can, past it."""
+    direct = Addresses(files)
+    # fmt: off
     return [
-        Read("GET", "/artifacts", m.ListProxied, files.list_proxied, READ),
-        Stream("GET", "/artifacts/{path:path}", files.download, READ),
-        Stream("PUT", "/artifacts/{path:path}", files.upload, WRITE),
-        Stream("DELETE", "/artifacts/{path:path}", files.delete, WRITE),
+        Steps( "GET",    "/artifacts",                  a.ListProxied,    files.list_proxied, READ),
+        Stream("GET",    "/artifacts/{path:path}",      files.download,   READ),
+        Stream("PUT",    "/artifacts/{path:path}",      files.upload,     WRITE),
+        Stream("DELETE", "/artifacts/{path:path}",      files.delete,     WRITE),
+        Steps( "POST",   "/mpu/create/{folder:path}",   a.BeginUpload,    direct.begin,       WRITE),
+        Steps( "POST",   "/mpu/complete/{folder:path}", a.CompleteUpload, direct.complete,    WRITE),
+        Steps( "POST",   "/mpu/abort/{folder:path}",    a.AbortUpload,    direct.abort,       WRITE),
+        Steps( "GET",    "/presigned/{path:path}",      a.Presigned,      direct.download,    READ),
     ]
+    # fmt: on
 
 
-def pages(folder: Folder) -> Sequence[Row]:
+def pages(files: Files) -> Sequence[Row]:
     """What stands at the root, without a version."""
     return [
         Stream("GET", "/", server.root, PUBLIC),
         Stream("GET", "/health", server.health, PUBLIC),
         Stream("GET", "/ready", server.ready, PUBLIC),
         Stream("GET", "/version", server.own_version, PUBLIC),
-        Stream("GET", "/get-artifact", artifacts.Files(folder).download_of_run, READ),
+        Stream("GET", "/get-artifact", files.download_of_run, READ),
+        Stream("GET", "/model-versions/get-artifact", files.download_of_version, READ),
     ]
 
 
 NOT_SERVED = (
-    "artifacts/presigned-download-url",
-    "artifacts/presigned-upload-url",
     "datasets",
     "gateway",
     "get-online-trace-details",
@@ -114,8 +136,6 @@ NOT_SERVED = (
     "label-schemas",
     "logged-models",
     "model-versions",
-    "mpu",
-    "presigned",
     "prompt-optimization",
     "registered-models",
     "review-queues",

@@ -412,21 +412,6 @@ class GetHistoryInterval(Message):
     max_results: Annotated[Int64, Field(ge=1, le=2500)] | None = None
 
 
-# Artifacts
-
-
-class ListArtifacts(OfRun):
-    path: str | None = None
-
-
-class ListProxied(Message):
-    path: str | None = None
-
-
-class GetArtifact(OfRun):
-    path: str
-
-
 # Logged models
 
 

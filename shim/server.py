@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -13,17 +13,13 @@ from native_api.core import schema
 from native_api.core.access import Actor
 from native_api.web.endpoint import Door
 from shim import messages as m
+from shim.direct_artifacts import Addresses
 
 VERSION = version("mlflow-shim")
 
 SERVER_INFO = {
     "store_type": "SqlStore",
-    "workspaces_enabled": False,
     "trace_archival_enabled": False,
-    "multipart_uploads_enabled": False,
-    "multipart_downloads_enabled": False,
-    "presigned_upload_run_id_supported": False,
-    "presigned_upload_model_id_supported": False,
     "features_enabled": {"gateway": False},
 }
 
@@ -64,11 +60,19 @@ async def root(door: Door, actor: Actor, request: Request) -> Response:
     return PlainTextResponse(ROOT)
 
 
-def info(conn: Connection, actor: Actor, msg: m.Nothing) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Info:
     """What is switched on. Clients that name a workspace ask whether there are any."""
-    return SERVER_INFO | {"workspaces_enabled": True}
 
+    addresses: Addresses
+    workspaces: bool
 
-def info_for_ui(conn: Connection, actor: Actor, msg: m.Nothing) -> dict[str, Any]:
-    """The same for the UI, which would put workspaces into all its addresses, and needs none."""
-    return SERVER_INFO
+    async def get(self, door: Door, actor: Actor, msg: m.Nothing) -> dict[str, Any]:
+        uploads, downloads = await self.addresses.abilities()
+        return SERVER_INFO | {
+            "workspaces_enabled": self.workspaces,
+            "multipart_uploads_enabled": uploads,
+            "multipart_downloads_enabled": downloads,
+            "presigned_upload_run_id_supported": downloads,
+            "presigned_upload_model_id_supported": downloads,
+        }

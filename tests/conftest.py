@@ -16,6 +16,7 @@ from native_api.core import db
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
 from native_api.core.metrics import Keys
+from tests import s3
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +117,15 @@ def make_actor(conn: Connection, name: str, scope: Scope = Scope.WRITE) -> Actor
         {"project_id": project_id, "org_id": org_id, "name": name, "slug": name, "status": "active", "created_at": 1},
     )
     return Actor(user_id, project_id, {project_id: scope}, scope)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[s3.S3]:
+    """A real S3 server, which this process knows from its environment."""
+    with s3.running() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server
 
 
 @pytest.fixture

@@ -61,6 +61,8 @@ class Ask:
     """Whether the answer to a GET shows something of P."""
     sent: dict[str, Any] = field(default_factory=dict)
     """A body that is no JSON, as the client takes it."""
+    refused: int | None = None
+    """How even those are refused who may: where files are kept in a folder, which nobody reaches past the server."""
 
 
 RUN, NUMBER = {"run_id": "{run_id}"}, {"experiment_id": "{experiment}"}
@@ -100,6 +102,11 @@ ASKS: dict[str, dict[str, Ask]] = {
         "GET /metrics/get-history-bulk":           Ask({"run_id": ["{run_id}"], "metric_key": "{metric_key}"}),
         "GET /metrics/get-history-bulk-interval":  Ask({"run_ids": ["{run_id}"], "metric_key": "{metric_key}"}),
         "GET /artifacts/list":                     Ask(RUN),
+        "POST /artifacts/presigned-upload-url":    Ask(RUN | {"path": "new"}, refused=400),
+        "POST /artifacts/presigned-download-url":  Ask(RUN | {"path": "{file}"}, refused=400),
+        "POST /upload-artifact":                   Ask(sent={"params": {"run_uuid": "{run_id}", "path": "new"}, "content": b"new"}),
+        "GET /logged-models/{model_id}/artifacts/directories": Ask(),
+        "GET /logged-models/{model_id}/artifacts/files":       Ask({"artifact_file_path": "{file}"}),
         "POST /logged-models/search":              Ask({"experiment_ids": ["{experiment}"]}),
     },
     "tracking 3.0": {"GET /server-info": Ask()},
@@ -109,6 +116,10 @@ ASKS: dict[str, dict[str, Ask]] = {
         "GET /artifacts/{path:path}":              Ask(),
         "PUT /artifacts/{path:path}":              Ask(sent={"content": b"new"}),
         "DELETE /artifacts/{path:path}":           Ask(),
+        "POST /mpu/create/{folder:path}":          Ask({"path": "new"}, refused=501),
+        "POST /mpu/complete/{folder:path}":        Ask({"path": "new", "upload_id": "x", "parts": [{"part_number": 1}]}, refused=501),
+        "POST /mpu/abort/{folder:path}":           Ask({"path": "new", "upload_id": "x"}, refused=501),
+        "GET /presigned/{path:path}":              Ask(refused=501),
     },
     "pages": {
         "GET /":                                   Ask(),
@@ -116,6 +127,7 @@ ASKS: dict[str, dict[str, Ask]] = {
         "GET /ready":                              Ask(),
         "GET /version":                            Ask(),
         "GET /get-artifact":                       Ask(RUN | {"path": "{file}"}),
+        "GET /model-versions/get-artifact":        Ask({"name": "{model_name}", "version": "1", "path": "{file}"}),
     },
     "workspaces": {
         "GET /workspaces":                         LIST,
@@ -249,7 +261,7 @@ class Listed(NamedTuple):
 def listed() -> list[Listed]:
     """Every row of every surface, under each prefix."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(artifacts_destination=Path(folder))
+        settings = Settings(artifacts_destination=folder)
         found: list[Surface] = surfaces(settings, Guard(Keys([KEY]), is_open=False))
     return [Listed(s.name, prefix, row) for s in found for prefix in s.prefixes for row in s.endpoints]
 
@@ -334,7 +346,9 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     folder = tmp_path_factory.mktemp("matrix")
     url = f"sqlite:///{folder / 'test.db'}"
     schema.upgrade(db.parse_url(url))
-    settings = Settings(database_url=url, access="required", secret_key=KEY, artifacts_destination=folder / "artifacts")
+    settings = Settings(
+        database_url=url, access="required", secret_key=KEY, artifacts_destination=str(folder / "artifacts")
+    )
     app = create_app(settings)
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
     engine = db.create_writer(db.parse_url(url))
@@ -435,6 +449,9 @@ async def test_everybody_gets_what_they_may_have_and_no_more(place: Place, row: 
         if member > least and not row.only_reads:
             world = place.world()
         answer = await place.ask(row, world, who)
+        if request.refused:
+            assert answer.status_code == request.refused, f"{who} got {answer.status_code}: {answer.text}"
+            continue
         assert answer.is_success, f"{who} got {answer.status_code}: {answer.text}"
         assert row.row.method != "GET" or not request.shows or shown(answer, world)
     assert not row.only_reads or place.version() == version

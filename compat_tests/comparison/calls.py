@@ -5,12 +5,24 @@ from compat_tests.comparison.experiments import EXPERIMENTS
 from compat_tests.comparison.inputs import INPUTS
 from compat_tests.comparison.log import LOG
 from compat_tests.comparison.metrics import METRICS
+from compat_tests.comparison.model_artifacts import MODEL_ARTIFACTS
 from compat_tests.comparison.probes import PROBES
 from compat_tests.comparison.runs import RUNS
 from compat_tests.comparison.search_experiments import SEARCH_EXPERIMENTS
 from compat_tests.comparison.search_runs import SEARCH_RUNS
 
-CALLS = PROBES + EXPERIMENTS + SEARCH_EXPERIMENTS + RUNS + LOG + INPUTS + METRICS + ARTIFACTS + SEARCH_RUNS
+CALLS = (
+    PROBES
+    + EXPERIMENTS
+    + SEARCH_EXPERIMENTS
+    + RUNS
+    + LOG
+    + INPUTS
+    + METRICS
+    + ARTIFACTS
+    + MODEL_ARTIFACTS
+    + SEARCH_RUNS
+)
 
 API = "/api/2.0/mlflow"
 ENDPOINTS = [
@@ -27,5 +39,6 @@ ENDPOINTS = [
     "GET /ajax-api/2.0/mlflow/metrics/get-history-bulk",
     f"GET {API}/artifacts/list",
     "GET /get-artifact",
+    "POST /ajax-api/2.0/mlflow/upload-artifact",
     *(f"{method} /api/2.0/mlflow-artifacts/artifacts" for method in ["PUT", "GET", "DELETE"]),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
@@ -13,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from native_api.core import audit, clock, db, pages, places
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
+from native_api.core.artifact_types import kind_of
 from native_api.core.errors import Conflict, NotFound
 from native_api.core.pages import Page
 from native_api.core.places import InRun, Place
@@ -162,12 +162,12 @@ _put_artifacts = db.BulkInsert(t.artifacts, Artifact._fields, "ON CONFLICT DO NO
 
 
 class Arrival(NamedTuple):
-    """A file that has arrived at a place: who sent it, its size in bytes, and its SHA-256 in hex digits."""
+    """A file that has arrived at a place: who sent it, its size in bytes, and its SHA-256 in hex digits if known."""
 
     actor: Actor
     place: Place
     size: int
-    sha256: str
+    sha256: str | None
 
 
 def record_all(conn: Connection, arrivals: Sequence[Arrival]) -> None:
@@ -198,7 +198,7 @@ def _record_new(conn: Connection, arrivals: Sequence[Arrival]) -> None:
     _put_run_artifacts(conn, [_link(run, artifact) for _, run, artifact in new])
 
 
-def _of_file(project_id: str, run: InRun, size: int, sha256: str) -> Artifact:
+def _of_file(project_id: str, run: InRun, size: int, sha256: str | None) -> Artifact:
     """The id comes from the place: two who upload the same file at once meet in one row."""
     artifact_id = uuid5(UUID(run.run_id), run.path).hex
     uri = f"{run.uri}/{run.path}"
@@ -209,7 +209,7 @@ def _link(run: InRun, artifact: Artifact) -> tuple[str, int, str, str, int]:
     return clock.new_id(), run.id, artifact.artifact_id, run.path, artifact.created_at
 
 
-def record(conn: Connection, actor: Actor, place: Place, size: int, sha256: str) -> None:
+def record(conn: Connection, actor: Actor, place: Place, size: int, sha256: str | None) -> None:
     """Note a file that has arrived at a place below a run, or has been replaced; nothing for places elsewhere."""
     actor.require(place.project_id, Scope.WRITE, "artifact", place.key)
     run = place.run
@@ -245,39 +245,3 @@ def forget(conn: Connection, actor: Actor, place: Place) -> None:
     gone = t.artifacts.delete().where(db.among(conn, _c.artifact_id, ids), ~linked)
     for row in conn.execute(gone.returning(*_COLUMNS)):
         audit.deleted(conn, actor, "artifacts", row.artifact_id, row._asdict(), project_id=row.project_id)
-
-
-# Kinds of files, by their names
-
-
-KINDS = {
-    "model": "bst cbm ckpt gguf h5 joblib keras mlmodel model onnx pb pickle pkl pt pth safetensors skops tflite ubj",
-    "plot": "bmp gif jpeg jpg png svg tif tiff webp",
-    "report": "htm html ipynb md pdf rst",
-    "log": "err log out txt",
-}
-KIND_BY_ENDING = {ending: kind for kind, endings in KINDS.items() for ending in endings.split()}
-
-
-def kind_of(path: str) -> str:
-    """The artifact_type of a file: model, plot, report, log or other."""
-    return KIND_BY_ENDING.get(_ending(path).lower(), "other")
-
-
-TEXT_ENDINGS = {  # those of MLflow's utils/mime_type_utils.py
-    *("txt", "log", "err", "cfg", "conf", "cnf", "cf", "ini", "properties", "prop", "hocon", "toml", "yaml", "yml"),
-    *("xml", "json", "js", "py", "py3", "csv", "tsv", "md", "rst", "ipynb", "MLmodel", "MLproject", "mlproject"),
-}
-_types = mimetypes.MimeTypes()  # Python's own table: what the machine adds to it would differ from one to the next
-
-
-def content_type(path: str) -> str:
-    """The media type a file is sent as: text of any kind as text/plain, what is not known as octet-stream."""
-    if _ending(path) in TEXT_ENDINGS:
-        return "text/plain"
-    return _types.guess_type(path.rpartition("/")[2], strict=False)[0] or "application/octet-stream"
-
-
-def _ending(path: str) -> str:
-    """What follows the last dot of the name, or the whole name: MLmodel has none."""
-    return path.rpartition("/")[2].rpartition(".")[2]

@@ -1,19 +1,14 @@
-"""Bytes on a local folder: what the artifact proxy keeps, by key."""
+"""Blobs: what the artifact proxy keeps, by key, and what a store of them can do."""
 
-import hashlib
-import os
+from __future__ import annotations
+
 import re
-import shutil
-import stat
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote
 
-from native_api.core.clock import new_id
-from native_api.core.errors import Conflict, Invalid, NotFound
+from native_api.core.errors import Invalid
 
 # Keys
 
@@ -23,8 +18,10 @@ MAX_KEY_BYTES = 2048
 MAX_NAME_BYTES = 255
 """What file systems take as one name."""
 
-FORBIDDEN = re.compile(r"[\x00\ud800-\udfff\\#]")
-DRIVE = re.compile(r"[A-Za-z]:(/|$)")
+FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffd\\#]")
+"""U+FFFD stands where the bytes were no UTF-8: an overlong way to write a dot is one."""
+
+DRIVE = re.compile(r"(^|/)[A-Za-z]:(/|$)")
 
 
 def safe_key(text: str, *, folder: bool = False) -> str:
@@ -39,7 +36,7 @@ def safe_key(text: str, *, folder: bool = False) -> str:
     if (
         FORBIDDEN.search(path)
         or path.startswith("/")
-        or DRIVE.match(path)
+        or DRIVE.search(path)
         or ".." in names
         or not (folder or (names and path.endswith(names[-1])))
         or len(key.encode()) > MAX_KEY_BYTES
@@ -58,13 +55,10 @@ def _decoded(text: str) -> str:
     raise Invalid("Invalid path")
 
 
-# Files
+# What is in a store
 
-UPLOADS = ".uploads"
-"""Where files grow until they are complete, and where deleted ones go to be removed."""
-
-ABANDONED_SECONDS = 24 * 3600
-"""After so long without a byte, an upload is taken for one whose process has ended."""
+BLOCK = 1024 * 1024
+"""How much of a file is read at a time."""
 
 
 class Entry(NamedTuple):
@@ -75,230 +69,116 @@ class Entry(NamedTuple):
     size: int
 
 
-class File(NamedTuple):
-    """A regular file, as it was when it was looked for."""
+class Stored(NamedTuple):
+    """What is known of a file that has arrived: its size in bytes, and its SHA-256 in hex digits if it was seen."""
 
-    path: Path
-    stat: os.stat_result
-
-    def open(self) -> BinaryIO:
-        return open(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+    size: int
+    sha256: str | None
 
 
-class Folder:
-    """Files by key under one root, which any number of processes may share.
+@dataclass(frozen=True)
+class Found:
+    """A file as it was when it was looked for."""
 
-    Symbolic links below the root are not followed: what lies behind one is as good as absent.
-    """
-
-    def __init__(self, root: Path) -> None:
-        """Makes the root if need be, and clears what uploads that ended long ago have left there."""
-        root.mkdir(parents=True, exist_ok=True)
-        self._root = os.path.realpath(root)
-        self._uploads = os.path.join(self._root, UPLOADS)
-        self._longest = os.pathconf(self._root, "PC_PATH_MAX")
-        os.makedirs(self._uploads, exist_ok=True)
-        for left in list(os.scandir(self._uploads)):
-            with suppress(FileNotFoundError):  # another process clears them too
-                if left.stat(follow_symlinks=False).st_mtime < time.time() - ABANDONED_SECONDS:
-                    _remove(left.path)
-
-    def open_upload(self, key: str) -> "Upload":
-        """Begin a file, which nobody sees until it is finished. Raises Conflict where its place is not free."""
-        path = self._path(key)
-        with _conflicts(key), suppress(FileNotFoundError):
-            # NotADirectoryError where a file stands in place of one of its directories
-            if stat.S_ISDIR(os.lstat(path).st_mode):
-                raise IsADirectoryError
-        try:
-            return Upload(key, path, self._new_name())
-        except FileNotFoundError:
-            os.makedirs(self._uploads, exist_ok=True)
-            return Upload(key, path, self._new_name())
-
-    def put(self, key: str, block: Sequence[bytes]) -> tuple[int, str]:
-        """A file from its first byte to its last, in one go: what `Upload.finish` says of it."""
-        upload = self.open_upload(key)
-        try:
-            upload.write(block)
-            return upload.finish()
-        finally:
-            upload.abort()
-
-    def file(self, key: str) -> File:
-        """The file of this key. Raises NotFound where there is none, Invalid where it is a directory."""
-        path = self._path(key)
-        try:
-            found = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            raise NotFound("artifact", key) from None
-        if stat.S_ISDIR(found.st_mode):
-            raise Invalid(f"{key!r} is a directory, not a file")
-        if not stat.S_ISREG(found.st_mode):
-            raise NotFound("artifact", key)
-        return File(Path(path), found)
-
-    def read(self, key: str, at_most: int) -> tuple[File, bytes | None]:
-        """The file of this key, and what is in it unless that is longer. Raises what `file` does."""
-        found = self.file(key)
-        try:
-            with found.open() as opened:
-                held = File(found.path, os.fstat(opened.fileno()))
-                return held, opened.read(held.stat.st_size) if held.stat.st_size <= at_most else None
-        except FileNotFoundError:  # deleted just now
-            raise NotFound("artifact", key) from None
-
-    def entries(self, key: str) -> list[Entry]:
-        """What a directory holds that can be asked for, by name; nothing for a file or what is not there."""
-        with suppress(NotFound, FileNotFoundError, NotADirectoryError), os.scandir(self._path(key)) as found:
-            return sorted(entry for item in found if item.path != self._uploads and (entry := _entry(item)))
-        return []
-
-    def delete(self, key: str) -> None:
-        """Remove a file, or a directory with all that is below it, in one instant. What is not there is fine."""
-        if not key:
-            raise Invalid("Invalid path")
-        grave = self._new_name()
-        os.makedirs(self._uploads, exist_ok=True)
-        with suppress(NotFound, FileNotFoundError, NotADirectoryError):
-            path = self._path(key)
-            os.replace(path, grave)
-            _remove(grave)
-            _sync(os.path.dirname(path))
-
-    def _new_name(self) -> str:
-        return os.path.join(self._uploads, new_id())
-
-    def _path(self, key: str) -> str:
-        path = os.path.join(self._root, key) if key else self._root
-        if key.partition("/")[0].casefold() == UPLOADS or len(os.fsencode(path)) >= self._longest:
-            raise Invalid("Invalid path")
-        if key and not self._is_plain(key):
-            raise NotFound("artifact", key)
-        return path
-
-    def _is_plain(self, key: str) -> bool:
-        """Whether the key is a safe one, and no link is in its way."""
-        names = key.split("/")
-        if not {"", ".", ".."}.isdisjoint(names):
-            return False
-        path = self._root
-        for name in names:
-            path = f"{path}/{name}"
-            try:
-                if stat.S_ISLNK(os.lstat(path).st_mode):
-                    return False
-            except OSError:  # it is not there, so there is nothing below it either
-                return True
-        return True
+    size: int
+    modified_at: float
+    """In seconds since 1970, UTC."""
+    version: str
+    """Another one whenever the file is replaced."""
+    content: bytes | None
+    """All that is in it, where that is little."""
+    blocks: Callable[[int, int], Iterator[bytes]]
+    """What is in it from one byte to before another, at most BLOCK at a time. Each step of it waits for the store."""
 
 
-FLUSH_BYTES = 8 * 1024 * 1024
-"""How much of an upload may wait in memory until the disk is told to begin with it."""
+# What a store can do
 
 
-class Upload:
+class Upload(Protocol):
     """A file on its way in. Whoever opened it calls `abort` at last, which does nothing once it is finished."""
-
-    def __init__(self, key: str, path: str, growing: str) -> None:
-        self._key, self._path, self._growing = key, path, growing
-        self._file = open(growing, "xb", buffering=0)  # noqa: SIM115 - finish and abort close it
-        self._hash = hashlib.sha256()
-        self._size = self._flushing = 0
-        self._is_finished = False
 
     def write(self, block: Sequence[bytes]) -> None:
         """Add what is in these pieces."""
-        for piece in block:
-            rest = memoryview(piece)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-            self._hash.update(piece)
-            self._size += len(piece)
-        if self._size - self._flushing >= FLUSH_BYTES:
-            _begin_to_flush(self._file.fileno(), self._flushing, self._size)
-            self._flushing = self._size
 
-    def finish(self) -> tuple[int, str]:
-        """Put the file in its place, over an older one. Its size and SHA-256; from now on it survives a power cut."""
-        with self._file:
-            os.fsync(self._file.fileno())
-        folder = os.path.dirname(self._path)
-        with _conflicts(self._key):
-            for attempts_left in reversed(range(100)):
-                try:
-                    changed = _make(folder)
-                    os.replace(self._growing, self._path)
-                    self._is_finished = True
-                    break
-                except FileNotFoundError:  # a delete took the directory away again
-                    if not attempts_left:
-                        raise
-        for directory in (folder, *changed):
-            with suppress(FileNotFoundError):
-                _sync(directory)
-        return self._size, self._hash.hexdigest()
+    def finish(self) -> Stored:
+        """Put the file in its place, over an older one. From now on it survives a power cut."""
 
     def abort(self) -> None:
-        self._file.close()
-        if not self._is_finished:
-            with suppress(FileNotFoundError):
-                os.unlink(self._growing)
+        """Leave nothing of it behind."""
 
 
-def _begin_to_flush(descriptor: int, start: int, end: int) -> None:
-    """Have the disk begin to write, without waiting for it: else all of a large file is left to its fsync.
+class Store(Protocol):
+    """Files by key under one root, which any number of processes may share.
 
-    On Linux this advice does so, and keeps what is not written yet in memory. A system without it loses time only.
+    Keys are safe ones. A file is seen only once it is complete. Every call waits for disk or network: make it in a
+    thread. It raises Unavailable where the store does not answer.
     """
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
+
+    def open_upload(self, key: str) -> Upload:
+        """Begin a file, which nobody sees until it is finished. Raises Conflict where its place is not free."""
+
+    def put(self, key: str, block: Sequence[bytes]) -> Stored:
+        """A file from its first byte to its last, in one go: what `Upload.finish` says of it."""
+
+    def read(self, key: str, at_most: int) -> Found:
+        """The file of this key, and what is in it unless that is longer.
+
+        Raises NotFound where there is none, Invalid where it is a directory.
+        """
+
+    def entries(self, key: str) -> list[Entry]:
+        """What a directory holds that can be asked for, by name; nothing for a file or what is not there."""
+
+    def delete(self, key: str) -> None:
+        """Remove a file, or a directory with all that is below it. What is not there is fine."""
+
+    def direct(self) -> Direct | None:
+        """How clients move files past this server; None where they cannot."""
 
 
-@contextmanager
-def _conflicts(key: str) -> Iterator[None]:
-    try:
-        yield
-    except (IsADirectoryError, NotADirectoryError):
-        raise Conflict(f"{key!r} is a directory, or a file stands in place of one of its directories") from None
+class Direct(Protocol):
+    """Addresses in the store itself, which whoever has them may use for so many seconds."""
+
+    def download(self, key: str, seconds: int) -> Address:
+        """Where a GET finds the file, or a range of it. Raises NotFound where there is none."""
+
+    def upload(self, key: str, seconds: int) -> Address:
+        """Where a PUT makes the file, over an older one."""
+
+    def multipart(self) -> Multipart | None:
+        """How a file is put in parts; None where that cannot be."""
 
 
-def _entry(item: os.DirEntry[str]) -> Entry | None:
-    """None for what cannot be asked for: links, devices, names that are no keys."""
-    try:
-        found = item.stat(follow_symlinks=False)
-        if safe_key(item.name) != item.name:
-            return None
-    except (FileNotFoundError, Invalid):
-        return None
-    if stat.S_ISDIR(found.st_mode):
-        return Entry(item.name, True, 0)
-    return Entry(item.name, False, found.st_size) if stat.S_ISREG(found.st_mode) else None
+class Address(NamedTuple):
+    """A signed address, the headers that have to be sent to it, and the size of the file that is there."""
+
+    url: str
+    headers: dict[str, str]
+    size: int | None
 
 
-def _make(folder: str) -> list[str]:
-    """The directory and those above it; the ones that have a new name in them."""
-    if os.path.isdir(folder):
-        return []
-    above = os.path.dirname(folder)
-    changed = _make(above)
-    with suppress(FileExistsError):
-        os.mkdir(folder)
-    return [above, *changed]
+class Begun(NamedTuple):
+    """An upload in parts: its id, and for each part the address that it is put to."""
+
+    upload_id: str
+    urls: list[str]
 
 
-def _sync(folder: str) -> None:
-    """Have the disk know the names in a directory."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+class Part(NamedTuple):
+    """A part that was put: its number, from 1, and the ETag that the store answered with."""
+
+    number: int
+    etag: str
 
 
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)  # another process may be at it too
-    else:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+class Multipart(Protocol):
+    """Uploads in parts, which clients put to the store themselves. Nothing is seen of one until it is complete."""
+
+    def begin(self, key: str, parts: int, seconds: int) -> Begun:
+        """Begin an upload in so many parts."""
+
+    def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> Stored:
+        """Make the file of its parts. Raises NotFound for no such upload, Invalid if these are not its parts."""
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Give an upload up, and its parts with it. One that is not there is fine."""

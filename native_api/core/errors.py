@@ -54,10 +54,10 @@ class Unsupported(Problem):
 
 
 class Unavailable(Problem):
-    """The database cannot be reached just now: nothing was done, try again."""
+    """The database, or what `who` names, cannot be reached just now: nothing was done, try again."""
 
-    def __init__(self) -> None:
-        super().__init__("The database is not available just now. Try again shortly.")
+    def __init__(self, who: str = "The database is") -> None:
+        super().__init__(f"{who} not available just now. Try again shortly.")
 
 
 class TooManyAttempts(Problem):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -31,16 +31,30 @@ class InRun:
 
 @dataclass(frozen=True)
 class Place:
-    """What a key of the proxy belongs to: an experiment, and a run where it is below one."""
+    """What a key of the proxy belongs to: an experiment, and a run where it is below one.
+
+    `home` is what it was found by, where that is the id of a run or a logged model.
+    """
 
     key: str
     experiment: int
     project_id: str
     run: InRun | None
+    home: _Home | None = field(default=None, compare=False)
+
+
+class _Home(NamedTuple):
+    """What has a root of its own: a run, or a logged model, whose `run` is None."""
+
+    name: str
+    uri: str
+    experiment: int
+    project_id: str
+    run: int | None = None
 
 
 class Root(NamedTuple):
-    """Where a run keeps its artifacts, and the key of that place where it is on the proxy."""
+    """Where a run or a model keeps its artifacts, and the key of that place where it is on the proxy."""
 
     uri: str
     key: str | None
@@ -54,6 +68,39 @@ def root_of_run(conn: Connection, actor: Actor, run_id: str) -> Root:
     if uri is None:
         raise NotFound("run", run_id)
     return Root(uri, proxied_key(uri))
+
+
+def root_of_model(conn: Connection, actor: Actor, model_id: str) -> Root:
+    """Raises NotFound if there is no such logged model in view, or it is deleted."""
+    m, e = t.logged_models.c, t.experiments.c
+    joined = select(m.artifact_uri).join_from(t.logged_models, t.experiments, m.experiment_id == e.id)
+    held = joined.where(m.model_id == model_id, m.deleted_at.is_(None), visible(actor))
+    uri = conn.execute(held).scalar_one_or_none()
+    if uri is None:
+        raise NotFound("logged model", model_id)
+    return Root(uri, proxied_key(uri))
+
+
+def root_of_version(conn: Connection, actor: Actor, name: str, version: int) -> Root:
+    """Where a version of a registered model of the actor's project has its files.
+
+    Raises NotFound if there is no such version in view, or its files are not.
+    """
+    v, r = t.model_versions.c, t.registered_models.c
+    joined = select(v.storage_uri).join_from(
+        t.model_versions, t.registered_models, v.registered_model_id == r.registered_model_id
+    )
+    in_view = r.project_id.in_({actor.project_id} & actor.projects.keys())
+    held = joined.where(in_view, r.name == name, v.version == version, v.deleted_at.is_(None))
+    uri = conn.execute(held).scalar_one_or_none()
+    if uri is None:
+        raise NotFound("model version", f"{name} {version}")
+    if uri.startswith("models:/m-"):
+        return root_of_model(conn, actor, uri.removeprefix("models:/").partition("/")[0])
+    key = proxied_key(uri)
+    if key is not None:
+        get_place(conn, actor, key)  # it names whatever whoever made it said
+    return Root(uri, key)
 
 
 def get_place(conn: Connection, actor: Actor, key: str, scope: Scope = Scope.READ) -> Place:
@@ -70,33 +117,33 @@ def find_place(conn: Connection, actor: Actor, key: str) -> Place | None:
 
     As in MLflow it does not matter whether the run or the experiment is deleted.
     """
-    place = _in_run(conn, key) or _in_experiment(conn, actor, key)
+    place = _in_home(conn, key) or _in_experiment(conn, actor, key)
     return place if place and place.project_id in actor.projects else None
 
 
 class Known:
-    """Runs that places were found in before, by their ids: what is kept of them never changes once it is committed.
+    """Runs and logged models that places were found in before, by their ids: what is kept of them never changes once
+    it is committed.
 
-    Only the places of committed runs may be noted.
+    Only the places of committed ones may be noted.
     """
 
     def __init__(self) -> None:
-        self._runs: dict[str, _Run] = {}
+        self._homes: dict[str, _Home] = {}
 
     def note(self, place: Place) -> None:
-        """Remember the run of a place, if it is in one."""
-        if place.run:
-            if len(self._runs) >= MAX_KNOWN:
-                self._runs.clear()
-            run = place.run
-            self._runs[run.run_id] = _Run(run.id, run.run_id, run.uri, place.experiment, place.project_id)
+        """Remember the run or the logged model of a place, if it is in one."""
+        if place.home:
+            if len(self._homes) >= MAX_KNOWN:
+                self._homes.clear()
+            self._homes[place.home.name] = place.home
 
     def get_place(self, actor: Actor, key: str, scope: Scope = Scope.READ) -> Place | None:
         """As `get_place`, without the database; None where it has to be asked."""
-        run_ids = _run_ids(key)
-        if not self._runs.keys() >= set(run_ids):
+        names = _home_names(key)
+        if not self._homes.keys() >= set(names):
             return None
-        place = _innermost(key, [self._runs[run_id] for run_id in run_ids])
+        place = _innermost(key, [self._homes[name] for name in names])
         if place:
             actor.require(place.project_id, scope, "artifact", key)
         return place
@@ -105,48 +152,53 @@ class Known:
 MAX_KNOWN = 10_000
 
 
-class _Run(NamedTuple):
-    id: int
-    run_id: str
-    uri: str
-    experiment: int
-    project_id: str
-
-
-def _in_run(conn: Connection, key: str) -> Place | None:
-    run_ids = _run_ids(key)
-    return _innermost(key, map(_Run._make, _runs.rows(conn, run_ids))) if run_ids else None
+def _in_home(conn: Connection, key: str) -> Place | None:
+    names = _home_names(key)
+    if not names:
+        return None
+    run_ids = [name for name in names if not name.startswith("m-")]
+    model_ids = [name for name in names if name.startswith("m-")]
+    homes = [_Home(*row) for row in _runs.rows(conn, run_ids)] if run_ids else []
+    homes += [_Home(*row) for row in _models.rows(conn, model_ids)] if model_ids else []
+    return _innermost(key, homes)
 
 
 _runs = db.Prepared(
     lambda among: (
-        select(*t.runs.c["id", "run_id", "artifact_uri"], *t.experiments.c["id", "project_id"])
+        select(*t.runs.c["run_id", "artifact_uri"], *t.experiments.c["id", "project_id"], t.runs.c.id)
         .join_from(t.runs, t.experiments, t.runs.c.experiment_id == t.experiments.c.id)
         .where(among(t.runs.c.run_id))
     )
 )
+_models = db.Prepared(
+    lambda among: (
+        select(*t.logged_models.c["model_id", "artifact_uri"], *t.experiments.c["id", "project_id"])
+        .join_from(t.logged_models, t.experiments, t.logged_models.c.experiment_id == t.experiments.c.id)
+        .where(among(t.logged_models.c.model_id))
+    )
+)
 
 
-def _run_ids(key: str) -> list[str]:
-    """The names in a key that may be those of runs."""
-    return [name for name in key.split("/") if _RUN_ID.fullmatch(name)]
+def _home_names(key: str) -> list[str]:
+    """The names in a key that may be the ids of runs or logged models."""
+    return [name for name in key.split("/") if _HOME_NAME.fullmatch(name)]
 
 
-_RUN_ID = re.compile("[0-9a-f]{32}")
+_HOME_NAME = re.compile("(?:m-)?[0-9a-f]{32}")
 
 
-def _innermost(key: str, runs: Iterable[_Run]) -> Place | None:
-    """The place in that one of the runs whose root is the furthest down."""
+def _innermost(key: str, homes: Iterable[_Home]) -> Place | None:
+    """The place in that one of the homes whose root is the furthest down."""
     found: dict[str, Place] = {}
-    for run in runs:
-        root = proxied_key(run.uri)
+    for home in homes:
+        root = proxied_key(home.uri)
         if root is None:
             continue
         if root == f"{key}/artifacts":  # whoever says `<location>/<run_id>` means all of it
             root = key
         if _is_below(key, root):
-            within = InRun(run.id, run.run_id, run.uri, key[len(root) + 1 :])
-            found[root] = Place(key, run.experiment, run.project_id, within)
+            within = home.run and InRun(home.run, home.name, home.uri, key[len(root) + 1 :])
+            found[root] = Place(key, home.experiment, home.project_id, within or None, home)
     return found[max(found, key=len)] if found else None
 
 

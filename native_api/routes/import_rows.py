@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from native_api.core import metrics
 from native_api.core.access import Actor
-from native_api.core.artifacts import kind_of
+from native_api.core.artifact_types import kind_of
 from native_api.core.import_rows import ArtifactRow, DatasetRow, put_artifacts, put_datasets
 from native_api.core.import_runs import PointRow, RunRow, put_metrics, put_runs
 from native_api.core.imports import Outcome

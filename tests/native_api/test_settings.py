@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,8 @@ OTHERS = {
     "workers": 2,
     "database_url": POSTGRES,
     "artifact_root": "s3://bucket/path",
-    "artifacts_destination": Path("/var/files"),
+    "artifacts_destination": "/var/files",
+    "proxy_only": True,
     "migrate": True,
     "access": "required",
     "registration": "closed",

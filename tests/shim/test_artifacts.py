@@ -6,17 +6,18 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import select
 from starlette.types import Message
 
-from native_api.core import blobs, db
+from native_api.core import db, folder
 from native_api.core import tables as t
+from native_api.core.blobs import BLOCK
 from native_api.settings import Settings
 from shim.app import create_app
-from shim.artifacts import BLOCK
 from tests.asgi import Caller
 from tests.shim.conftest import MLflow
 
@@ -31,7 +32,7 @@ def some_bytes(size: int) -> bytes:
 
 
 def uploading(settings: Settings) -> list[str]:
-    return os.listdir(settings.artifacts_destination / blobs.UPLOADS)
+    return os.listdir(Path(settings.artifacts_destination) / folder.UPLOADS)
 
 
 @pytest.fixture
@@ -102,16 +103,16 @@ async def test_no_more_than_two_blocks_of_an_upload_are_held(
 ) -> None:
     received = written = 0
     held: list[int] = []
-    write = blobs.Upload.write
+    write = folder.Upload.write
 
-    def slowly(upload: blobs.Upload, block: Sequence[bytes]) -> None:
+    def slowly(upload: folder.Upload, block: Sequence[bytes]) -> None:
         nonlocal written
         time.sleep(0.02)  # whoever does not wait for it has time to receive far too much
         held.append(received - written)
         write(upload, block)
         written += sum(map(len, block))
 
-    monkeypatch.setattr(blobs.Upload, "write", slowly)
+    monkeypatch.setattr(folder.Upload, "write", slowly)
     content = some_bytes(12 * BLOCK)
     app = create_app(settings)
     async with app.lifespan():
@@ -148,16 +149,16 @@ async def test_an_upload_that_cannot_be_written_leaves_nothing(
     settings: Settings, below: str, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     blocks = 0
-    write = blobs.Upload.write
+    write = folder.Upload.write
 
-    def fail(upload: blobs.Upload, block: Sequence[bytes]) -> None:
+    def fail(upload: folder.Upload, block: Sequence[bytes]) -> None:
         nonlocal blocks
         blocks += 1
         if blocks == at:
             raise OSError(28, "No space left on device")
         write(upload, block)
 
-    monkeypatch.setattr(blobs.Upload, "write", fail)
+    monkeypatch.setattr(folder.Upload, "write", fail)
     app = create_app(settings)
     async with app.lifespan():
         answer = await Caller(app)("PUT", f"{below}/a", parts(some_bytes(4 * BLOCK), BLOCK // 2))

@@ -102,7 +102,7 @@ def _wait(port: int) -> None:
 async def pooled(pooled_url: str, folder: Path) -> AsyncIterator[MLflow]:
     """The server through PgBouncer."""
     app = create_app(
-        Settings(database_url=pooled_url, artifacts_destination=folder, secret_key_file=str(folder / "secret.key"))
+        Settings(database_url=pooled_url, artifacts_destination=str(folder), secret_key_file=str(folder / "secret.key"))
     )
     async with (
         app.lifespan(),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from native_api.core import artifacts, db, places
+from native_api.core import artifact_types, artifacts, db, places
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
 from native_api.core.artifacts import Arrival
@@ -307,11 +307,11 @@ def test_everything_at_once_is_not_deleted(conn: Connection, actor: Actor) -> No
     ],
 )
 def test_a_name_tells_the_kind_of_file(path: str, kind: str, media: str) -> None:
-    assert artifacts.kind_of(path) == kind
-    assert artifacts.content_type(path) == media
+    assert artifact_types.kind_of(path) == kind
+    assert artifact_types.content_type(path) == media
 
 
 def test_each_kind_is_one_the_table_takes() -> None:
     (check,) = (c for c in t.artifacts.constraints if c.name == "ck_artifacts_artifact_type")
-    for kind in {*artifacts.KINDS, "other"}:
+    for kind in {*artifact_types.KINDS, "other"}:
         assert f"'{kind}'" in str(check.sqltext)  # type: ignore[attr-defined]

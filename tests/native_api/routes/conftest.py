@@ -33,7 +33,7 @@ def native_settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
         url = fresh_postgres(request.getfixturevalue("postgres_url"), "native")
     schema.upgrade(db.parse_url(url))
     return Settings(
-        database_url=url, artifacts_destination=folder / "artifacts", secret_key_file=str(folder / "secret.key")
+        database_url=url, artifacts_destination=str(folder / "artifacts"), secret_key_file=str(folder / "secret.key")
     )
 
 

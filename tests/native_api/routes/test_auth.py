@@ -28,7 +28,7 @@ async def required(tmp_path: Path) -> AsyncIterator[Api]:
     """A caller without credentials, of a server that wants some and lets nobody register."""
     url = f"sqlite:///{tmp_path / 'test.db'}"
     schema.upgrade(db.parse_url(url))
-    settings = Settings(database_url=url, artifacts_destination=tmp_path / "artifacts", secret_key="k" * 64)
+    settings = Settings(database_url=url, artifacts_destination=str(tmp_path / "artifacts"), secret_key="k" * 64)
     settings = replace(settings, access="required", registration="closed")
     app = create_app(settings)
     transport = httpx.ASGITransport(app)

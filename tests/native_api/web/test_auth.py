@@ -295,7 +295,7 @@ def _forged(key: str | None = KEY, algorithm: str = "HS256", kid: str | None = N
         now = clock.now() // 1000
         claims = {"sub": user_id, "iat": now, "exp": now + 300, **changed}
         kept = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(kept, key, algorithm, {"kid": right if kid is None else kid})
+        return jwt.encode(kept, key or "", algorithm, {"kid": right if kid is None else kid})
 
     return make
 

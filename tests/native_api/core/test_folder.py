@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from native_api.core import blobs
-from native_api.core.blobs import Entry, Folder, safe_key
+from native_api.core import folder as folders
+from native_api.core.blobs import Entry, Stored, safe_key
 from native_api.core.errors import Conflict, Invalid, NotFound, Problem
+from native_api.core.folder import Folder
 
 # Keys
 
@@ -109,7 +110,7 @@ def make_store(folder: Path) -> Folder:
     return store
 
 
-def put(store: Folder, key: str, *chunks: bytes) -> tuple[int, str]:
+def put(store: Folder, key: str, *chunks: bytes) -> Stored:
     upload = store.open_upload(key)
     try:
         for chunk in chunks:
@@ -125,7 +126,7 @@ def read(store: Folder, key: str) -> bytes:
 
 
 def waiting(store: Folder) -> list[str]:
-    return os.listdir(Path(store._root) / blobs.UPLOADS)
+    return os.listdir(Path(store._root) / folders.UPLOADS)
 
 
 def test_a_file_comes_back_as_it_went_in(store: Folder) -> None:
@@ -155,7 +156,7 @@ def test_a_file_may_be_put_in_one_go(store: Folder) -> None:
 
 
 def test_more_than_the_disk_is_told_to_begin_with_comes_back_too(store: Folder) -> None:
-    pieces = [bytes([number]) * (blobs.FLUSH_BYTES // 3) for number in range(8)]
+    pieces = [bytes([number]) * (folders.FLUSH_BYTES // 3) for number in range(8)]
     put(store, "a", *pieces)
     assert read(store, "a") == b"".join(pieces)
 
@@ -163,8 +164,8 @@ def test_more_than_the_disk_is_told_to_begin_with_comes_back_too(store: Folder) 
 def test_only_a_short_file_is_read_at_once(store: Folder) -> None:
     put(store, "a", b"12345")
     for at_most, content in ((4, None), (5, b"12345"), (6, b"12345")):
-        found, held = store.read("a", at_most)
-        assert (found.stat.st_size, held) == (5, content)
+        found = store.read("a", at_most)
+        assert (found.size, found.content) == (5, content)
     with pytest.raises(NotFound):
         store.read("link/secret", 100)
 
@@ -269,10 +270,10 @@ def test_not_everything_can_be_deleted_at_once(store: Folder) -> None:
 
 
 def test_the_place_of_unfinished_files_comes_back_when_it_was_taken_away(store: Folder) -> None:
-    os.rmdir(Path(store._root) / blobs.UPLOADS)
+    os.rmdir(Path(store._root) / folders.UPLOADS)
     store.delete("in")
     assert store.entries("") == []
-    os.rmdir(Path(store._root) / blobs.UPLOADS)
+    os.rmdir(Path(store._root) / folders.UPLOADS)
     put(store, "a", b"x")
     assert read(store, "a") == b"x"
 
@@ -326,7 +327,7 @@ def test_no_path_leads_out_of_the_root(tmp_path_factory: pytest.TempPathFactory)
                 found = call(key)
             except Problem:
                 continue
-            if isinstance(found, blobs.File):
+            if isinstance(found, folders.File):
                 with found.open() as file:
                     assert file.read() in (b"a", b"new")
         assert sorted(os.listdir(folder)) == ["outside", "root"]
@@ -342,7 +343,7 @@ def test_a_start_clears_only_what_ended_long_ago(folder: Path) -> None:
     running, old_file, old_folder = store.open_upload("a"), folder / ".uploads/file", folder / ".uploads/folder"
     old_file.write_text("x")
     (old_folder / "below").mkdir(parents=True)
-    long_ago = time.time() - blobs.ABANDONED_SECONDS - 60
+    long_ago = time.time() - folders.ABANDONED_SECONDS - 60
     for path in (old_file, old_folder):
         os.utime(path, (long_ago, long_ago))
     Folder(folder)
@@ -362,12 +363,12 @@ def test_uploads_and_deletes_of_one_directory_get_along(folder: Path) -> None:
     code = """if True:
         import sys
         from pathlib import Path
-        from native_api.core.blobs import Folder
+        from native_api.core.folder import Folder
         store = Folder(Path(sys.argv[1]))
         for _ in range(150):
             store.delete("a/b")
     """
-    deleting = subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=Path(blobs.__file__).parents[2])
+    deleting = subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=Path(folders.__file__).parents[2])
     store = Folder(folder)
     while deleting.poll() is None:
         put(store, "a/b/c/d", b"x")

@@ -1,0 +1,254 @@
+"""A local folder as a store of blobs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from native_api.core.blobs import BLOCK, Entry, Found, Stored, safe_key
+from native_api.core.clock import new_id
+from native_api.core.errors import Conflict, Invalid, NotFound
+
+UPLOADS = ".uploads"
+"""Where files grow until they are complete, and where deleted ones go to be removed."""
+
+ABANDONED_SECONDS = 24 * 3600
+"""After so long without a byte, an upload is taken for one whose process has ended."""
+
+
+class File(NamedTuple):
+    """A regular file, as it was when it was looked for."""
+
+    path: Path
+    stat: os.stat_result
+
+    def open(self) -> BinaryIO:
+        return open(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        with self.open() as file:
+            file.seek(start)
+            while start < end and (block := file.read(min(BLOCK, end - start))):
+                yield block
+                start += len(block)
+
+
+class Folder:
+    """A Store in a folder. Symbolic links below it are not followed: what lies behind one is as good as absent."""
+
+    def __init__(self, root: Path) -> None:
+        """Makes the root if need be, and clears what uploads that ended long ago have left there."""
+        root.mkdir(parents=True, exist_ok=True)
+        self._root = os.path.realpath(root)
+        self._uploads = os.path.join(self._root, UPLOADS)
+        self._longest = os.pathconf(self._root, "PC_PATH_MAX")
+        os.makedirs(self._uploads, exist_ok=True)
+        for left in list(os.scandir(self._uploads)):
+            with suppress(FileNotFoundError):  # another process clears them too
+                if left.stat(follow_symlinks=False).st_mtime < time.time() - ABANDONED_SECONDS:
+                    _remove(left.path)
+
+    def open_upload(self, key: str) -> Upload:
+        path = self._path(key)
+        with _conflicts(key), suppress(FileNotFoundError):
+            # NotADirectoryError where a file stands in place of one of its directories
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                raise IsADirectoryError
+        try:
+            return Upload(key, path, self._new_name())
+        except FileNotFoundError:
+            os.makedirs(self._uploads, exist_ok=True)
+            return Upload(key, path, self._new_name())
+
+    def put(self, key: str, block: Sequence[bytes]) -> Stored:
+        upload = self.open_upload(key)
+        try:
+            upload.write(block)
+            return upload.finish()
+        finally:
+            upload.abort()
+
+    def file(self, key: str) -> File:
+        """The file of this key. Raises NotFound where there is none, Invalid where it is a directory."""
+        path = self._path(key)
+        try:
+            found = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound("artifact", key) from None
+        if stat.S_ISDIR(found.st_mode):
+            raise Invalid(f"{key!r} is a directory, not a file")
+        if not stat.S_ISREG(found.st_mode):
+            raise NotFound("artifact", key)
+        return File(Path(path), found)
+
+    def read(self, key: str, at_most: int) -> Found:
+        found = self.file(key)
+        try:
+            with found.open() as opened:
+                now = os.fstat(opened.fileno())
+                content = opened.read(now.st_size) if now.st_size <= at_most else None
+        except FileNotFoundError:  # deleted just now
+            raise NotFound("artifact", key) from None
+        return Found(now.st_size, now.st_mtime, f"{now.st_mtime_ns}-{now.st_size}", content, found.blocks)
+
+    def entries(self, key: str) -> list[Entry]:
+        with suppress(NotFound, FileNotFoundError, NotADirectoryError), os.scandir(self._path(key)) as found:
+            return sorted(entry for item in found if item.path != self._uploads and (entry := _entry(item)))
+        return []
+
+    def delete(self, key: str) -> None:
+        """As of any Store; all that goes is gone in one instant."""
+        if not key:
+            raise Invalid("Invalid path")
+        grave = self._new_name()
+        os.makedirs(self._uploads, exist_ok=True)
+        with suppress(NotFound, FileNotFoundError, NotADirectoryError):
+            path = self._path(key)
+            os.replace(path, grave)
+            _remove(grave)
+            _sync(os.path.dirname(path))
+
+    def direct(self) -> None:
+        """Nobody reaches a folder past this server."""
+
+    def _new_name(self) -> str:
+        return os.path.join(self._uploads, new_id())
+
+    def _path(self, key: str) -> str:
+        path = os.path.join(self._root, key) if key else self._root
+        if key.partition("/")[0].casefold() == UPLOADS or len(os.fsencode(path)) >= self._longest:
+            raise Invalid("Invalid path")
+        if key and not self._is_plain(key):
+            raise NotFound("artifact", key)
+        return path
+
+    def _is_plain(self, key: str) -> bool:
+        """Whether the key is a safe one, and no link is in its way."""
+        names = key.split("/")
+        if not {"", ".", ".."}.isdisjoint(names):
+            return False
+        path = self._root
+        for name in names:
+            path = f"{path}/{name}"
+            try:
+                if stat.S_ISLNK(os.lstat(path).st_mode):
+                    return False
+            except OSError:  # it is not there, so there is nothing below it either
+                return True
+        return True
+
+
+FLUSH_BYTES = 8 * 1024 * 1024
+"""How much of an upload may wait in memory until the disk is told to begin with it."""
+
+
+class Upload:
+    """A file on its way into a folder."""
+
+    def __init__(self, key: str, path: str, growing: str) -> None:
+        self._key, self._path, self._growing = key, path, growing
+        self._file = open(growing, "xb", buffering=0)  # noqa: SIM115 - finish and abort close it
+        self._hash = hashlib.sha256()
+        self._size = self._flushing = 0
+        self._is_finished = False
+
+    def write(self, block: Sequence[bytes]) -> None:
+        for piece in block:
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            self._hash.update(piece)
+            self._size += len(piece)
+        if self._size - self._flushing >= FLUSH_BYTES:
+            _begin_to_flush(self._file.fileno(), self._flushing, self._size)
+            self._flushing = self._size
+
+    def finish(self) -> Stored:
+        with self._file:
+            os.fsync(self._file.fileno())
+        folder = os.path.dirname(self._path)
+        with _conflicts(self._key):
+            for attempts_left in reversed(range(100)):
+                try:
+                    changed = _make(folder)
+                    os.replace(self._growing, self._path)
+                    self._is_finished = True
+                    break
+                except FileNotFoundError:  # a delete took the directory away again
+                    if not attempts_left:
+                        raise
+        for directory in (folder, *changed):
+            with suppress(FileNotFoundError):
+                _sync(directory)
+        return Stored(self._size, self._hash.hexdigest())
+
+    def abort(self) -> None:
+        self._file.close()
+        if not self._is_finished:
+            with suppress(FileNotFoundError):
+                os.unlink(self._growing)
+
+
+def _begin_to_flush(descriptor: int, start: int, end: int) -> None:
+    """Have the disk begin to write, without waiting for it: else all of a large file is left to its fsync.
+
+    On Linux this advice does so, and keeps what is not written yet in memory. A system without it loses time only.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
+
+
+@contextmanager
+def _conflicts(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (IsADirectoryError, NotADirectoryError):
+        raise Conflict(f"{key!r} is a directory, or a file stands in place of one of its directories") from None
+
+
+def _entry(item: os.DirEntry[str]) -> Entry | None:
+    """None for what cannot be asked for: links, devices, names that are no keys."""
+    try:
+        found = item.stat(follow_symlinks=False)
+        if safe_key(item.name) != item.name:
+            return None
+    except (FileNotFoundError, Invalid):
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        return Entry(item.name, True, 0)
+    return Entry(item.name, False, found.st_size) if stat.S_ISREG(found.st_mode) else None
+
+
+def _make(folder: str) -> list[str]:
+    """The directory and those above it; the ones that have a new name in them."""
+    if os.path.isdir(folder):
+        return []
+    above = os.path.dirname(folder)
+    changed = _make(above)
+    with suppress(FileExistsError):
+        os.mkdir(folder)
+    return [above, *changed]
+
+
+def _sync(folder: str) -> None:
+    """Have the disk know the names in a directory."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)  # another process may be at it too
+    else:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
