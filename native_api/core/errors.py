@@ -17,6 +17,17 @@ class NotFound(Problem):
         self.noun, self.key = noun, key
 
 
+class UnknownAlias(NotFound):
+    """A registered model that the actor may see has no such alias."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__("alias", alias)
+
+    @property
+    def message(self) -> str:
+        return f"Registered model alias {self.key} not found."
+
+
 class Invalid(Problem):
     """A value that no state of the database would make acceptable."""
 

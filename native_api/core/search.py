@@ -171,6 +171,16 @@ def experiment_clause(conn: Connection, condition: Condition) -> ColumnElement[b
     return _clause(condition, partial(_experiment_comparison, conn), is_long=_size(condition) > LONG)
 
 
+def registered_model_clause(conn: Connection, condition: Condition) -> ColumnElement[bool]:
+    """The registered models that satisfy the condition, for a statement that names `registered_models`."""
+    return _clause(condition, partial(_registered_model_comparison, conn), is_long=_size(condition) > LONG)
+
+
+def model_version_clause(conn: Connection, condition: Condition) -> ColumnElement[bool]:
+    """The versions that satisfy the condition, for a statement that names `model_versions` and `registered_models`."""
+    return _clause(condition, partial(_model_version_comparison, conn), is_long=_size(condition) > LONG)
+
+
 LONG = 10
 """PostgreSQL makes a join of each EXISTS and plans 10 in 10 ms, 500 in 40 s: longer conditions keep it from that."""
 
@@ -225,8 +235,37 @@ def _experiment_comparison(conn: Connection, comparison: Comparison) -> ColumnEl
     raise Invalid(f"Experiments have no {type(field).__name__.lower()}s")
 
 
+def _registered_model_comparison(conn: Connection, comparison: Comparison) -> ColumnElement[bool]:
+    field, models = comparison.field, t.registered_models.c
+    match field:
+        case Attribute(name):
+            return _compare(conn, models[name], comparison.op, comparison.value)
+        case Tag(key):
+            tags = t.registered_model_tags
+            return _compare_pair(conn, comparison, models.registered_model_id, tags, tags.c.registered_model_id, key)
+    raise Invalid(f"Registered models have no {type(field).__name__.lower()}s")
+
+
+def _model_version_comparison(conn: Connection, comparison: Comparison) -> ColumnElement[bool]:
+    field, versions = comparison.field, t.model_versions.c
+    match field:
+        case Attribute("name"):
+            return _compare(conn, t.registered_models.c.name, comparison.op, comparison.value)
+        case Attribute(name):
+            return _compare(conn, versions[name], comparison.op, comparison.value)
+        case Tag(key):
+            tags = t.model_version_tags
+            return _compare_pair(conn, comparison, versions.id, tags, tags.c.model_version_id, key)
+    raise Invalid(f"Versions of models have no {type(field).__name__.lower()}s")
+
+
 def _compare_pair(
-    conn: Connection, comparison: Comparison, owner: ColumnElement[int], pairs: Table, of: ColumnElement[int], key: str
+    conn: Connection,
+    comparison: Comparison,
+    owner: ColumnElement[Any],
+    pairs: Table,
+    of: ColumnElement[Any],
+    key: str,
 ) -> ColumnElement[bool]:
     """Compare what a table of keys and values has under the key for the owner."""
     has_key = and_(of == owner, pairs.c.key == key)
