@@ -126,7 +126,7 @@ def create_registry() -> None:
         Column("description", sa.Text(), nullable=True),
         Column("source", sa.Text(), nullable=False),
         Column("storage_uri", sa.Text(), nullable=False),
-        Column("run_id", Bytewise, nullable=True),
+        Column("run_id", Bytewise, nullable=False),
         Column("run_link", sa.Text(), nullable=True),
         Column("model_id", Bytewise, nullable=True),
         Column("stage", sa.Text(), nullable=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, exists, select
 
@@ -13,13 +14,7 @@ from native_api.core.errors import Invalid
 from native_api.core.model_versions import ModelVersion
 from native_api.core.pages import Column, Page, Part, Statement, fingerprint, read
 from native_api.core.registered_models import IS_PROMPT, RegisteredModel
-from native_api.core.search import (
-    Attribute,
-    Condition,
-    SortKey,
-    model_version_clause,
-    registered_model_clause,
-)
+from native_api.core.search import Attribute, Comparison, Condition, SortKey, Tag, clause, compare, compare_pair
 
 _m, _v = t.registered_models.c, t.model_versions.c
 
@@ -55,7 +50,7 @@ def find_models(
     """
     statement = select(*registered_models.COLUMNS).where(_m.project_id.in_(list(actor.projects)))
     if condition is not None:
-        statement = statement.where(registered_model_clause(conn, condition))
+        statement = statement.where(clause(condition, partial(_model_comparison, conn)))
     order = [*_columns(_MODEL_COLUMNS, [*sort_keys, _BY_NAME]), Column(_m.registered_model_id, str)]
     query = fingerprint("registered models", sorted(actor.projects), condition, sort_keys, prompts)
     page = read(conn, [Part(_chosen(statement, prompts), order)], query, limit, token)
@@ -82,7 +77,7 @@ def find_versions(
     of_projects = _v.project_id.in_(list(actor.projects))
     statement = select(*model_versions.COLUMNS).select_from(model_versions.JOINED).where(of_projects)
     if condition is not None:
-        statement = statement.where(model_version_clause(conn, condition))
+        statement = statement.where(clause(condition, partial(_version_comparison, conn)))
     by = [*(sort_keys or [_LAST_CHANGED_FIRST]), _BY_NAME, _NEWEST_FIRST]
     order = [*_columns(_VERSION_COLUMNS, by), Column(_v.id, int)]
     query = fingerprint("model versions", sorted(actor.projects), condition, sort_keys, prompts)
@@ -90,6 +85,27 @@ def find_versions(
     width = len(model_versions.COLUMNS)
     found = [ModelVersion(*row[:width]) for row in page.items]
     return Page(model_versions.with_tags(conn, found), page.next_token)
+
+
+def _model_comparison(conn: Connection, comparison: Comparison) -> ColumnElement[bool]:
+    match comparison.field:
+        case Attribute(name):
+            return compare(conn, _m[name], comparison.op, comparison.value)
+        case Tag(key):
+            tags = t.registered_model_tags
+            return compare_pair(conn, comparison, _m.registered_model_id, tags, tags.c.registered_model_id, key)
+    raise Invalid(f"Registered models have no {type(comparison.field).__name__.lower()}s")
+
+
+def _version_comparison(conn: Connection, comparison: Comparison) -> ColumnElement[bool]:
+    match comparison.field:
+        case Attribute(name):
+            column = _m.name if name == "name" else _v[name]
+            return compare(conn, column, comparison.op, comparison.value)
+        case Tag(key):
+            tags = t.model_version_tags
+            return compare_pair(conn, comparison, _v.id, tags, tags.c.model_version_id, key)
+    raise Invalid(f"Versions of models have no {type(comparison.field).__name__.lower()}s")
 
 
 def _chosen(statement: Statement, prompts: bool) -> Statement:

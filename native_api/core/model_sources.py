@@ -60,12 +60,12 @@ def find_origin(
         case _ if _is_proxied(parts) and (root is None or not _is_below(parts, root)):
             _refuse(source, "model_id" if model else "run_id")
     if model is None:
-        return Origin(source, source, run_id, model_id)
+        return Origin(source, source, run_id or "", model_id)
     storage_uri = model.artifact_uri if parts.scheme == "models" else source
-    return Origin(source, storage_uri, run_id or model.source_run_id, model_id, model.id)
+    return Origin(source, storage_uri, run_id or model.source_run_id or "", model_id, model.id)
 
 
-def prompt_origin(source: str, run_id: str | None = None) -> Origin:
+def prompt_origin(source: str, run_id: str = "") -> Origin:
     """The origin of a version of a prompt, which has no files: Invalid for a source that is one."""
     if source not in PROMPT_SOURCES:
         raise Invalid(f"Invalid prompt source: {source!r}. Prompt sources must use an MLflow placeholder.")

@@ -28,13 +28,13 @@ MODEL_VERSIONS_TAG = "mlflow.modelVersions"
 class Origin:
     """Where a new version comes from: `source` in the client's words, `storage_uri` where its files are.
 
-    Made by `model_sources`, which refuses what the client may not name. `logged_model` is the internal id of the
-    logged model that the client named, which is told of the version.
+    Made by `model_sources`, which refuses what the client may not name. `run_id` is empty if it is of no run.
+    `logged_model` is the internal id of the logged model that the client named, which is told of the version.
     """
 
     source: str
     storage_uri: str
-    run_id: str | None = None
+    run_id: str = ""
     model_id: str | None = None
     logged_model: int | None = None
 
@@ -51,7 +51,7 @@ class ModelVersion:
     description: str | None
     source: str
     storage_uri: str
-    run_id: str | None
+    run_id: str
     run_link: str | None
     model_id: str | None
     stage: str

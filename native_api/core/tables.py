@@ -578,7 +578,7 @@ class ModelVersionColumns(TypedColumns):
     description: Named[str | None] = Column(Text)
     source: Named[str] = Column(Text)  # where it came from, in the client's words
     storage_uri: Named[str] = Column(Text)  # where its files are
-    run_id: Named[str | None] = Column(Bytewise)  # as the client said; maybe of no run here
+    run_id: Named[str] = Column(Bytewise)  # as the client said: maybe of no run here; empty if it said none
     run_link: Named[str | None] = Column(Text)
     model_id: Named[str | None] = Column(Bytewise)  # of the logged model it was made from
     stage: Named[str] = Column(Text)

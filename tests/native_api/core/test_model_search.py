@@ -39,7 +39,7 @@ def models(conn: Connection, actor: Actor) -> Actor:
     for name, source, run_id, tags in (
         ("b", "s3://one/x", "r1", {"k": "1"}),
         ("A", "s3://two/x", "r2", {"k": "2", "l": "1"}),
-        ("b", "gs://Three/x", None, {}),
+        ("b", "gs://Three/x", "", {}),
         ("ä", "s3://one/y", "r1", {}),
         ("hello", "dummy-source", "", {IS_PROMPT: "true"}),
     ):
@@ -103,7 +103,7 @@ def test_prompts_are_found_where_they_are_asked_for(conn: Connection, models: Ac
         (compare(VERSION, Op.LT, 10**30), "ä1 b2 A1 b1"),
         (compare(VERSION, Op.GE, 3), ""),
         (compare(Attribute("run_id"), Op.EQ, "r1"), "ä1 b1"),
-        (compare(Attribute("run_id"), Op.NE, "r1"), "A1"),
+        (compare(Attribute("run_id"), Op.NE, "r1"), "b2 A1"),
         (compare(Attribute("run_id"), Op.IN, ("r2", "r3")), "A1"),
         (compare(Attribute("source"), Op.LIKE, "s3://one/%"), "ä1 b1"),
         (compare(Attribute("source"), Op.ILIKE, "GS://three/_"), "b2"),

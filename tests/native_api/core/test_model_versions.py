@@ -267,7 +267,7 @@ def test_a_source_that_is_of_what_is_named(place: Place, source: str, run_id: st
         assert (found.logged_model, found.model_id) == (place.logged_model, place.model_id)
         assert found.run_id == (run_id or place.run_id)
     else:
-        assert (found.logged_model, found.run_id) == (None, run_id and run_id.format_map(place.names))
+        assert (found.logged_model, found.run_id) == (None, (run_id or "").format_map(place.names))
 
 
 @pytest.mark.parametrize(
