@@ -300,9 +300,9 @@ ROOT = "mlflow-artifacts:/{experiment:registry}/{run:registry}/artifacts"
 OTHER = "mlflow-artifacts:/{experiment:registry}/{run:other}/artifacts"
 
 
-def source(text: str, name: str = "", **fields: Json) -> Call:
+def source(text: str, what: str | None = None, **fields: Json) -> Call:
     body = {"name": "sourced", "source": text} | fields
-    return post(f"source {name or short(text)}", "model-versions/create", body)
+    return post(f"source {what or short(text)}", "model-versions/create", body)
 
 
 OF_RUN: dict[str, Json] = {"run_id": "{run:registry}"}
@@ -330,7 +330,10 @@ SOURCES = [
     source("runs:/{run:registry}/model", "runs:/R of another run", run_id="{run:other}"),
     source("runs:/{run:registry}/../x", "runs:/R/..", **OF_RUN),
     source("runs://host/{run:registry}/x", "runs://host/R", **OF_RUN),
-    *(source(path, **OF_RUN) for path in ["/etc/passwd", "file:///etc/passwd", "relative/path", "dummy-source", "/"]),
+    *(
+        source(path, short(path), **OF_RUN)
+        for path in ["/etc/passwd", "file:///etc/passwd", "relative/path", "dummy-source", "/"]
+    ),
     source("/etc/passwd", "/etc/passwd of no run"),
     post(
         "make local experiment",
@@ -348,7 +351,6 @@ SOURCES = [
         source(uri)
         for uri in ["s3://bucket/../a", "s3://bucket/a%2e%2e", "s3://bucket/%2e%2e/a", "s3:a/b", "s3://b/./a"]
     ),
-    *(source(uri) for uri in ["http://host/a", "hdfs://host/a", "ftp://host/a", "sftp://host/a"]),
     source("models:/m-" + "1" * 32, "models:/m-1"),
     source("models:/m-" + "1" * 32, "models:/m-1 of its run", **OF_RUN),
     source("models:/m-" + "1" * 32, "models:/m-1 of another", model_id="m-" + "2" * 32),
@@ -382,7 +384,8 @@ SOURCES = [
             {"filter": "source_path LIKE 'models:/full/%'", "max_results": "2", "order_by": ["version_number ASC"]},
         )
     ),
-    get("download uri: of a copy", "model-versions/get-download-uri", {"name": "sourced", "version": "1"}),
+    get("download uri: below a run", "model-versions/get-download-uri", {"name": "sourced", "version": "1"}),
+    *(source(uri) for uri in ["http://host/a", "hdfs://host/a", "ftp://host/a", "sftp://host/a"]),
 ]
 
 # Prompts
@@ -452,7 +455,7 @@ MODEL_FILTERS = [
     "name",
     "= 'a'",
     "name = 'search a' OR name = 'search c'",
-    "NOT name = 'search a'",
+    "NOT name = 'search a' AND name ILIKE 'search%'",
     "name = 'search a'; name = 'search c'",
     "tags.team = 'red'",
     "tag.team = 'red'",
@@ -474,7 +477,7 @@ MODEL_FILTERS = [
     "timestamp > 0",
     "last_updated_timestamp > 0",
     "version_number = 1",
-    f"{NOT_PROMPT}",
+    f"{NOT_PROMPT} AND name ILIKE 'search%'",
     f"{NOT_PROMPT} AND tags.team = 'red'",
     "tags.`mlflow.prompt.is_prompt` = 'true'",
     "tags.`mlflow.prompt.is_prompt` = 'TRUE'",
@@ -594,9 +597,9 @@ PAGES = [
 ]
 SEARCHES = [
     *(search("registered-models", f"where {text}", filter=text) for text in MODEL_FILTERS),
-    *(search("registered-models", f"by {', '.join(order)!r}", filter=ABOUT, order_by=order) for order in MODEL_ORDERS),
+    *(search("registered-models", f"by {order}", filter=ABOUT, order_by=order) for order in MODEL_ORDERS),
     *(search("model-versions", f"where {text}", filter=text) for text in VERSION_FILTERS),
-    *(search("model-versions", f"by {', '.join(order)!r}", filter=ABOUT, order_by=order) for order in VERSION_ORDERS),
+    *(search("model-versions", f"by {order}", filter=ABOUT, order_by=order) for order in VERSION_ORDERS),
     *PAGES,
 ]
 

@@ -6,7 +6,7 @@ the run or the logged model that it names as well, in view; what is outside this
 
 from __future__ import annotations
 
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
 from sqlalchemy import Connection, select
@@ -45,22 +45,26 @@ def find_origin(
     parts = _split(source)
     if parts.scheme == "models" and (version := _find_version(conn, actor, project_id, source)):
         return _copied(source, version, run_id, model_id)
-    model = _logged_model(conn, project_id, model_id) if model_id else None
-    root = model.artifact_uri if model else _run_root(conn, project_id, run_id)
+    model = _find_logged_model(conn, project_id, model_id) if model_id else None
+    root = model and model.artifact_uri if model_id else _find_run_root(conn, project_id, run_id)
     match parts.scheme:
         case "models":
-            if not model or parts.path.lstrip("/") != model_id:
-                _refuse(source, "model_id")
+            is_named = parts.path == f"/{model_id}"
         case "runs":
-            if model or root is None or parts.path.split("/")[1] != run_id:
-                _refuse(source, "run_id")
+            is_named = not model_id and root is not None and parts.path.split("/")[1] == run_id
         case "" | "file":
-            if root is None or not _is_local_below(parts, root):
-                _refuse(source, "model_id" if model else "run_id")
-        case _ if _is_proxied(parts) and (root is None or not _is_below(parts, root)):
-            _refuse(source, "model_id" if model else "run_id")
+            is_named = root is not None and _is_local_below(parts, root)
+        case _:
+            is_named = not _is_proxied(parts) or (root is not None and _is_below(parts, root))
+    if not is_named:
+        raise Invalid(
+            f"Invalid model version source: {source!r}. The run_id or model_id request parameter must identify the run "
+            "or the logged model that contains the source."
+        )
+    if not model_id:
+        return Origin(source, source, run_id or "")
     if model is None:
-        return Origin(source, source, run_id or "", model_id)
+        raise NotFound("logged model", model_id)
     storage_uri = model.artifact_uri if parts.scheme == "models" else source
     return Origin(source, storage_uri, run_id or model.source_run_id or "", model_id, model.id)
 
@@ -70,13 +74,6 @@ def prompt_origin(source: str, run_id: str = "") -> Origin:
     if source not in PROMPT_SOURCES:
         raise Invalid(f"Invalid prompt source: {source!r}. Prompt sources must use an MLflow placeholder.")
     return Origin(source, source, run_id)
-
-
-def _refuse(source: str, parameter: str) -> NoReturn:
-    raise Invalid(
-        f"Invalid model version source: {source!r}. The {parameter} request parameter must identify the resource that "
-        "contains the source."
-    )
 
 
 # Reading a source
@@ -146,17 +143,15 @@ class _LoggedModel(NamedTuple):
     source_run_id: str | None
 
 
-def _logged_model(conn: Connection, project_id: str, model_id: str) -> _LoggedModel:
+def _find_logged_model(conn: Connection, project_id: str, model_id: str) -> _LoggedModel | None:
     m, e = t.logged_models.c, t.experiments.c
     joined = select(m.id, m.artifact_uri, m.source_run_id).join_from(t.logged_models, t.experiments)
     which = m.model_id == model_id, m.deleted_at.is_(None), e.project_id == project_id
     row = conn.execute(joined.where(*which)).one_or_none()
-    if row is None:
-        raise NotFound("logged model", model_id)
-    return _LoggedModel._make(row)
+    return _LoggedModel._make(row) if row else None
 
 
-def _run_root(conn: Connection, project_id: str, run_id: str | None) -> str | None:
+def _find_run_root(conn: Connection, project_id: str, run_id: str | None) -> str | None:
     """Where the run keeps its artifacts; None if there is no such run in the project."""
     r, e = t.runs.c, t.experiments.c
     joined = select(r.artifact_uri).join_from(t.runs, t.experiments, r.experiment_id == e.id)
@@ -174,7 +169,7 @@ def _find_version(conn: Connection, actor: Actor, project_id: str, source: str) 
     elif not slash:
         return None
     if not which.strip() or "/" in which:
-        _refuse(source, "model_id")
+        raise _not_of_a_model(source)
     model = registered_models.get(conn, actor, project_id, name)
     if model.tags.get(IS_PROMPT, "").lower() == "true":
         raise Invalid(f"Invalid model version source: {source!r}. Versions of prompts cannot be used as sources.")
@@ -183,12 +178,16 @@ def _find_version(conn: Connection, actor: Actor, project_id: str, source: str) 
     if which.isdecimal():
         return model_versions.get(conn, actor, project_id, name, int(which))
     if which.lower() not in STAGES:
-        _refuse(source, "model_id")
+        raise _not_of_a_model(source)
     latest = model_versions.latest(conn, [model]).get(model.registered_model_id, [])
     for version in latest:
         if version.stage == which.lower():
             return version
     raise NotFound("model version", f"{name}/{which}")
+
+
+def _not_of_a_model(source: str) -> Invalid:
+    return Invalid(f"Invalid model version source: {source!r} names no version of a model, nor a logged model.")
 
 
 def _copied(source: str, version: ModelVersion, run_id: str | None, model_id: str | None) -> Origin:

@@ -137,7 +137,10 @@ _aliases = db.Prepared(
 
 
 def latest(conn: Connection, models: Sequence[RegisteredModel]) -> dict[str, list[ModelVersion]]:
-    """The latest version in each stage that has any, by the id of the model, lowest first; without aliases."""
+    """The latest version in each stage that has any, by the id of the model; without aliases.
+
+    As in MLflow, the stages come in the order of the lowest number that each has.
+    """
     rows = _latest.rows(conn, [model.registered_model_id for model in models])
     found: dict[str, list[ModelVersion]] = {}
     for version in with_tags(conn, [ModelVersion(*row) for row in rows]):
@@ -146,17 +149,18 @@ def latest(conn: Connection, models: Sequence[RegisteredModel]) -> dict[str, lis
 
 
 def _latest_numbers(among: db.Among) -> Any:
-    """Four seeks in an index for a model, however many versions it has."""
+    """Eight seeks in an index for a model, however many versions it has."""
     stages = union_all(*(select(literal_column(f"'{stage}'").label("stage")) for stage in STAGES)).subquery()
     same = t.model_versions.alias()
-    greatest = select(func.max(same.c.version)).where(
-        same.c.registered_model_id == _m.registered_model_id, same.c.stage == stages.c.stage
+    in_stage = same.c.registered_model_id == _m.registered_model_id, same.c.stage == stages.c.stage
+    last, first = (
+        select(of(same.c.version)).where(*in_stage).correlate(t.registered_models, stages).scalar_subquery()
+        for of in (func.max, func.min)
     )
-    number = greatest.correlate(t.registered_models, stages).scalar_subquery().label("version")
-    numbers = select(_m.registered_model_id, number).where(among(_m.registered_model_id)).select_from(stages)
-    wanted = numbers.subquery()
+    numbers = select(_m.registered_model_id, last.label("version"), first.label("first")).select_from(stages)
+    wanted = numbers.where(among(_m.registered_model_id)).subquery()
     is_wanted = and_(_c.registered_model_id == wanted.c.registered_model_id, _c.version == wanted.c.version)
-    return select(*COLUMNS).select_from(JOINED.join(wanted, is_wanted)).order_by(_c.version)
+    return select(*COLUMNS).select_from(JOINED.join(wanted, is_wanted)).order_by(wanted.c.first)
 
 
 _latest = db.Prepared(_latest_numbers)

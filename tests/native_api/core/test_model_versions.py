@@ -139,7 +139,7 @@ def test_the_latest_version_of_each_stage(conn: Connection, actor: Actor, iris: 
     assert numbers(conn, actor, iris) == [(5, "none")]
     for version, stage in ((1, "production"), (4, "production"), (2, "staging"), (5, "archived")):
         model_versions.move(conn, actor, p, iris, version, stage, archive_others=False)
-    assert numbers(conn, actor, iris) == [(2, "staging"), (3, "none"), (4, "production"), (5, "archived")]
+    assert numbers(conn, actor, iris) == [(4, "production"), (2, "staging"), (3, "none"), (5, "archived")]
     model_versions.delete(conn, actor, p, iris, 4)
     assert numbers(conn, actor, iris) == [(1, "production"), (2, "staging"), (3, "none"), (5, "archived")]
 
@@ -347,10 +347,10 @@ def test_what_is_of_another_project_is_not_there(conn: Connection, place: Place)
     model_versions.create(conn, place.actor, place.actor.project_id, "iris", S3)
     theirs = Place(conn, stranger, "e")
     theirs.names = place.names
-    for source, run_id in (("{R}/model", "{run}"), ("runs:/{run}/model", "{run}")):
+    for source in ("{R}/model", "runs:/{run}/model", "{M}"):
         with pytest.raises(Invalid):
-            theirs.origin(source, run_id)
-    for source, model_id in (("{M}", "{model}"), ("models:/{model}", "{model}"), ("models:/iris/1", None)):
+            theirs.origin(source, "{run}", "{model}" if source == "{M}" else None)
+    for source, model_id in (("s3://b/m", "{model}"), ("models:/{model}", "{model}"), ("models:/iris/1", None)):
         with pytest.raises(NotFound):
             theirs.origin(source, None, model_id)
 
