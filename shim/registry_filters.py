@@ -33,10 +33,9 @@ def _wanted(condition: Condition | None) -> Wanted:
     """
     parts = conjuncts(condition)
     about = [part for part in parts if isinstance(part, Comparison) and part.field == _TAG]
-    if about and _asks(about[0]):
-        return Wanted(condition, True)
-    others = tuple(part for part in parts if part not in about)
-    return Wanted(All(others) if others else None, False)
+    if not about or _asks(about[0]):
+        return Wanted(condition, bool(about))
+    return Wanted(All(tuple(part for part in parts if part not in about)), False)
 
 
 _TAG = Tag(IS_PROMPT)

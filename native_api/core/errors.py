@@ -22,10 +22,7 @@ class UnknownAlias(NotFound):
 
     def __init__(self, alias: str) -> None:
         super().__init__("alias", alias)
-
-    @property
-    def message(self) -> str:
-        return f"Registered model alias {self.key} not found."
+        self.args = (f"Registered model alias {alias} not found.",)
 
 
 class Invalid(Problem):

@@ -209,9 +209,9 @@ def create(
         "updated_at": now,
     }
     number = conn.execute(t.model_versions.insert().returning(_c.id), row).scalar_one()
-    version = ModelVersion(id=number, name=name, status_message=None, tags=tags or {}, **row)
+    version = ModelVersion(id=number, name=name, status_message=None, tags=dict(sorted((tags or {}).items())), **row)
     audit.inserted(conn, actor, "model_versions", _pk(version), row, project_id=project_id)
-    _put_tags(conn, [(number, *tag) for tag in sorted(version.tags.items())])
+    _put_tags(conn, [(number, *tag) for tag in version.tags.items()])
     if origin.logged_model is not None:
         _tell_logged_model(conn, origin.logged_model, version)
     return version

@@ -130,9 +130,9 @@ def create(
     made = conn.execute(added, row).one_or_none()
     if made is None:
         raise Exists(f"Registered Model (name={name}) already exists.")
-    model = RegisteredModel(*made, tags=tags or {})
+    model = RegisteredModel(*made, tags=dict(sorted((tags or {}).items())))
     audit.inserted(conn, actor, "registered_models", model.registered_model_id, row, project_id=project_id)
-    _put_tags(conn, [(model.registered_model_id, *tag) for tag in sorted(model.tags.items())])
+    _put_tags(conn, [(model.registered_model_id, *tag) for tag in model.tags.items()])
     return model
 
 
