@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from native_api.core.access import Scope
 from native_api.web.endpoint import Log, Read, Row, Steps, Stream, Write
 from shim import artifact_messages as a
-from shim import experiments, metrics, models, runs, server
+from shim import experiments, metrics, model_versions, models, registered_models, runs, server
 from shim import messages as m
+from shim import registry_messages as r
 from shim import workspaces as workspaces_
 from shim.artifacts import Files
 from shim.direct_artifacts import Addresses
@@ -76,6 +77,37 @@ def tracked_artifacts(files: Files) -> Sequence[Row]:
     # fmt: on
 
 
+def model_registry() -> Sequence[Row]:
+    """Registered models and their versions: version 2.0 of MLflow's model registry."""
+    model, version = "/registered-models", "/model-versions"
+    # fmt: off
+    return [
+        Write("POST",   f"{model}/create",              r.CreateModel,       registered_models.create,      WRITE),
+        Write("POST",   f"{model}/rename",              r.RenameModel,       registered_models.rename,      WRITE),
+        Write("PATCH",  f"{model}/update",              r.UpdateModel,       registered_models.update,      WRITE),
+        Write("DELETE", f"{model}/delete",              r.OneModel,          registered_models.delete,      WRITE),
+        Read( "GET",    f"{model}/get",                 r.OneModel,          registered_models.get,         READ),
+        Read( "GET",    f"{model}/search",              r.SearchModels,      registered_models.search,      READ),
+        Read( "POST",   f"{model}/get-latest-versions", r.GetLatestVersions, model_versions.latest,         READ),
+        Read( "GET",    f"{model}/get-latest-versions", r.GetLatestVersions, model_versions.latest,         READ),
+        Write("POST",   f"{model}/set-tag",             r.SetModelTag,       registered_models.set_tag,     WRITE),
+        Write("DELETE", f"{model}/delete-tag",          r.DeleteModelTag,    registered_models.delete_tag,  WRITE),
+        Write("POST",   f"{model}/alias",               r.SetAlias,          model_versions.set_alias,      WRITE),
+        Write("DELETE", f"{model}/alias",               r.OneAlias,          model_versions.delete_alias,   WRITE),
+        Read( "GET",    f"{model}/alias",               r.OneAlias,          model_versions.get_by_alias,   READ),
+        Write("POST",   f"{version}/create",            r.CreateVersion,     model_versions.create,         WRITE),
+        Write("PATCH",  f"{version}/update",            r.UpdateVersion,     model_versions.update,         WRITE),
+        Write("POST",   f"{version}/transition-stage",  r.TransitionStage,   model_versions.move,           WRITE),
+        Write("DELETE", f"{version}/delete",            r.OneVersion,        model_versions.delete,         WRITE),
+        Read( "GET",    f"{version}/get",               r.OneVersion,        model_versions.get,            READ),
+        Read( "GET",    f"{version}/search",            r.SearchVersions,    model_versions.search,         READ),
+        Read( "GET",    f"{version}/get-download-uri",  r.OneVersion,        model_versions.download_uri,   READ),
+        Write("POST",   f"{version}/set-tag",           r.SetVersionTag,     model_versions.set_tag,        WRITE),
+        Write("DELETE", f"{version}/delete-tag",        r.DeleteVersionTag,  model_versions.delete_tag,     WRITE),
+    ]
+    # fmt: on
+
+
 def tracking_3(files: Files) -> Sequence[Row]:
     """What MLflow has at version 3.0 only, for clients."""
     return [Steps("GET", "/server-info", m.Nothing, server.Info(Addresses(files), workspaces=True).get, PUBLIC)]
@@ -135,9 +167,7 @@ NOT_SERVED = (
     "issues",
     "label-schemas",
     "logged-models",
-    "model-versions",
     "prompt-optimization",
-    "registered-models",
     "review-queues",
     "scorers",
     "traces",

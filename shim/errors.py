@@ -13,6 +13,7 @@ from native_api.web.endpoint import Refusal
 
 CODES: dict[type[e.Problem], tuple[int, str]] = {
     e.NotFound: (404, "RESOURCE_DOES_NOT_EXIST"),
+    e.UnknownAlias: (400, "INVALID_PARAMETER_VALUE"),
     e.Invalid: (400, "INVALID_PARAMETER_VALUE"),
     e.Exists: (400, "RESOURCE_ALREADY_EXISTS"),
     e.Conflict: (400, "INVALID_PARAMETER_VALUE"),

@@ -47,17 +47,41 @@ def parse_experiment_filter(text: str) -> Condition | None:
     return _Parser(text, _experiment_term, "Invalid clause(s) in filter string").condition()
 
 
+def parse_registered_model_filter(text: str) -> Condition | None:
+    """The condition that a filter of registered models states, if any. Invalid says what is wrong, and where."""
+    return _Parser(text, _registered_model_term, "Invalid clause(s) in filter string").condition()
+
+
+def parse_model_version_filter(text: str) -> Condition | None:
+    """The condition that a filter of versions of models states, if any. Invalid says what is wrong, and where."""
+    return _Parser(text, _model_version_term, "Invalid clause(s) in filter string").condition()
+
+
 def parse_run_order(texts: Sequence[str]) -> tuple[SortKey, ...]:
     """The sort keys of runs, one from each text. Invalid for a field named twice."""
-    keys = tuple(_Parser(text, _run_term, "Invalid order_by clause").sort_key() for text in texts)
-    if len({key.field for key in keys}) < len(keys):
-        raise Invalid(f"`order_by` contains duplicate fields: {_shown(', '.join(texts))}")
-    return keys
+    return _different(texts, _run_term)
 
 
 def parse_experiment_order(texts: Sequence[str]) -> tuple[SortKey, ...]:
     """The sort keys of experiments, one from each text."""
     return tuple(_Parser(text, _experiment_term, "Invalid order_by clause").sort_key() for text in texts)
+
+
+def parse_registered_model_order(texts: Sequence[str]) -> tuple[SortKey, ...]:
+    """The sort keys of registered models, one from each text. Invalid for a field named twice."""
+    return _different(texts, _registered_model_sort_term)
+
+
+def parse_model_version_order(texts: Sequence[str]) -> tuple[SortKey, ...]:
+    """The sort keys of versions of models, one from each text. Invalid for a field named twice."""
+    return _different(texts, _model_version_sort_term)
+
+
+def _different(texts: Sequence[str], term_of: Callable[[str, str], _Term]) -> tuple[SortKey, ...]:
+    keys = tuple(_Parser(text, term_of, "Invalid order_by clause").sort_key() for text in texts)
+    if len({key.field for key in keys}) < len(keys):
+        raise Invalid(f"`order_by` contains duplicate fields: {_shown(', '.join(texts))}")
+    return keys
 
 
 # Words
@@ -300,6 +324,10 @@ def _id(token: _Token) -> int | None:
     return int(text[:_DIGITS]) if text is not None and re.fullmatch("-?[0-9]+", text) else None
 
 
+def _number_of_version(token: _Token) -> int | None:
+    return _whole(token) if token.kind == "number" else _id(token)
+
+
 @dataclass(frozen=True)
 class _Kind:
     """How values of a sort are compared and written."""
@@ -321,6 +349,8 @@ _LISTED_STRING = _Kind(_ALIKE | _LISTED, _text, "a quoted string value")
 _TIME = _Kind(_ORDERED, _time, "a numeric value")
 _WHOLE_TIME = _Kind(_ORDERED, _whole, "a whole number")
 _ID = _Kind(frozenset({Op.EQ, Op.NE}) | _LISTED, _id, "a quoted whole number")
+_REGISTRY_TAG = _Kind(_ALIKE, _text, "a quoted string value")
+_VERSION_NUMBER = _Kind(_ORDERED, _number_of_version, "a whole number")
 
 
 class _Term(NamedTuple):
@@ -353,6 +383,26 @@ _EXPERIMENT_ATTRIBUTES = {
     "creation_time": _Term(Attribute("created_at"), _WHOLE_TIME),
     "last_update_time": _Term(Attribute("updated_at"), _WHOLE_TIME),
 }
+_NAME_OF_MODEL = _Term(Attribute("name"), _LISTED_STRING)
+_REGISTERED_MODEL_ATTRIBUTES = {"name": _NAME_OF_MODEL}
+_REGISTERED_MODEL_SORTS = {
+    "name": _NAME_OF_MODEL,
+    "timestamp": _Term(Attribute("updated_at"), _WHOLE_TIME),
+    "last_updated_timestamp": _Term(Attribute("updated_at"), _WHOLE_TIME),
+}
+_VERSION_OF_MODEL = _Term(Attribute("version"), _VERSION_NUMBER)
+_MODEL_VERSION_ATTRIBUTES = {
+    "name": _NAME_OF_MODEL,
+    "version_number": _VERSION_OF_MODEL,
+    "run_id": _Term(Attribute("run_id"), _LISTED_STRING),
+    "source_path": _Term(Attribute("source"), _STRING_ATTRIBUTE),
+}
+_MODEL_VERSION_SORTS = {
+    "name": _NAME_OF_MODEL,
+    "version_number": _VERSION_OF_MODEL,
+    "creation_timestamp": _Term(Attribute("created_at"), _WHOLE_TIME),
+    "last_updated_timestamp": _Term(Attribute("updated_at"), _WHOLE_TIME),
+}
 
 
 def _run_term(entity: str, key: str) -> _Term:
@@ -380,6 +430,31 @@ def _experiment_term(entity: str, key: str) -> _Term:
             return _Term(Attribute(column) if column else Tag(key), _PARAM, sorts=False)
         case "attribute":
             return _known(_EXPERIMENT_ATTRIBUTES, "attribute", key)
+    raise Invalid(f"Invalid entity type '{_shown(entity)}'. Valid entity types are attribute, tag, tags")
+
+
+def _registered_model_term(entity: str, key: str) -> _Term:
+    return _registry_term(_REGISTERED_MODEL_ATTRIBUTES, entity, key)
+
+
+def _registered_model_sort_term(entity: str, key: str) -> _Term:
+    return _registry_term(_REGISTERED_MODEL_SORTS, entity, key)
+
+
+def _model_version_term(entity: str, key: str) -> _Term:
+    return _registry_term(_MODEL_VERSION_ATTRIBUTES, entity, key)
+
+
+def _model_version_sort_term(entity: str, key: str) -> _Term:
+    return _registry_term(_MODEL_VERSION_SORTS, entity, key)
+
+
+def _registry_term(attributes: Mapping[str, _Term], entity: str, key: str) -> _Term:
+    match entity:
+        case "tag" | "tags":
+            return _Term(Tag(key), _REGISTRY_TAG, sorts=False)
+        case "attribute":
+            return _known(attributes, "attribute", key)
     raise Invalid(f"Invalid entity type '{_shown(entity)}'. Valid entity types are attribute, tag, tags")
 
 

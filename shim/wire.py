@@ -22,14 +22,17 @@ LARGEST = 1.7976931348623157e308
 
 
 def read(kind: type[BaseModel], incoming: Incoming) -> BaseModel:
-    """The message in a request: a GET's from its query (or, without one, its body), any other's from its JSON body.
+    """The message in a request: a GET's from its query, any other's, or that of a GET without one, from its JSON body.
+
+    A DELETE without a body may have a query as well.
 
     Rules of MLflow's `_get_request_message`: a POST says that it sends JSON, an empty body is an empty message, and a
     body may be JSON within a JSON string.
     """
     try:
         path = dict(incoming.path_params)
-        if incoming.method in ("GET", "DELETE") and (incoming.query or not incoming.body):
+        is_get, is_delete = incoming.method == "GET", incoming.method == "DELETE"
+        if (is_get and incoming.query) or ((is_get or is_delete) and not incoming.body):
             return kind.model_validate(_from_query(kind, incoming.query) | path, by_name=True)
         content_type = incoming.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if incoming.method == "POST" and content_type != b"application/json":

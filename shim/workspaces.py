@@ -70,7 +70,9 @@ def delete(conn: Connection, actor: Actor, msg: m.DeleteWorkspace) -> Answer:
     if msg.mode != "CASCADE" and not projects.is_empty(conn, project.project_id):
         if msg.mode == "SET_DEFAULT":
             raise Unsupported("Things are not moved to another project: delete the workspace with CASCADE, or keep it")
-        raise Conflict(f"Cannot delete workspace '{msg.workspace_name}': there are experiments or datasets in it")
+        raise Conflict(
+            f"Cannot delete workspace '{msg.workspace_name}': there are experiments, datasets or models in it"
+        )
     projects.delete(conn, actor, project.project_id)
     return {}
 

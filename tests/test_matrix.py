@@ -66,6 +66,8 @@ class Ask:
 
 
 RUN, NUMBER = {"run_id": "{run_id}"}, {"experiment_id": "{experiment}"}
+MODEL = {"name": "{registered_model}"}
+VERSION = MODEL | {"version": "1"}
 LIST = Ask(anyone=True)
 POINT = {"key": "m", "value": 1, "timestamp": 1, "step": 1}
 DATASET = {"dataset": {"name": "d{fresh}", "digest": "1", "source_type": "local", "source": "s"}}
@@ -108,6 +110,30 @@ ASKS: dict[str, dict[str, Ask]] = {
         "GET /logged-models/{model_id}/artifacts/directories": Ask(),
         "GET /logged-models/{model_id}/artifacts/files":       Ask({"artifact_file_path": "{file}"}),
         "POST /logged-models/search":              Ask({"experiment_ids": ["{experiment}"]}),
+    },
+    "model registry": {
+        "POST /registered-models/create":              Ask({"name": "m{fresh}"}),
+        "POST /registered-models/rename":              Ask(MODEL | {"new_name": "m{fresh}"}),
+        "PATCH /registered-models/update":             Ask(MODEL | {"description": "new"}),
+        "DELETE /registered-models/delete":            Ask(MODEL),
+        "GET /registered-models/get":                  Ask(MODEL),
+        "GET /registered-models/search":               Ask(),
+        "POST /registered-models/get-latest-versions": Ask(MODEL),
+        "GET /registered-models/get-latest-versions":  Ask(MODEL),
+        "POST /registered-models/set-tag":             Ask(MODEL | {"key": "new", "value": "v"}),
+        "DELETE /registered-models/delete-tag":        Ask(MODEL | {"key": "k"}),
+        "POST /registered-models/alias":               Ask(VERSION | {"alias": "new"}),
+        "DELETE /registered-models/alias":             Ask(MODEL | {"alias": "best"}),
+        "GET /registered-models/alias":                Ask(MODEL | {"alias": "best"}),
+        "POST /model-versions/create":                 Ask(MODEL | {"source": "s3://new/model"}),
+        "PATCH /model-versions/update":                Ask(VERSION | {"description": "new"}),
+        "POST /model-versions/transition-stage":       Ask(VERSION | {"stage": "Staging"}),
+        "DELETE /model-versions/delete":               Ask(VERSION),
+        "GET /model-versions/get":                     Ask(VERSION),
+        "GET /model-versions/search":                  Ask(),
+        "GET /model-versions/get-download-uri":        Ask(VERSION),
+        "POST /model-versions/set-tag":                Ask(VERSION | {"key": "new", "value": "v"}),
+        "DELETE /model-versions/delete-tag":           Ask(VERSION | {"key": "k"}),
     },
     "tracking 3.0": {"GET /server-info": Ask()},
     "tracking 3.0 for the UI": {"GET /server-info": Ask()},

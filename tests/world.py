@@ -17,8 +17,11 @@ from native_api.core import (
     definitions,
     experiments,
     imports,
+    model_aliases,
+    model_versions,
     orgs,
     projects,
+    registered_models,
     run_artifacts,
     runs,
     users,
@@ -27,6 +30,7 @@ from native_api.core import tables as t
 from native_api.core.access import Actor, OrgRole, Scope
 from native_api.core.members import OF_ORGS, OF_PROJECTS
 from native_api.core.metrics import Name, Point
+from native_api.core.model_versions import Origin
 from native_api.core.places import InRun, Place
 from native_api.core.runs import LogEntry, NewRun
 from native_api.core.users import NewUser
@@ -70,6 +74,7 @@ def build(conn: Connection, files: Path) -> World:
     _admit(conn, w, Actor(owner.user_id, p, {p: Scope.ADMIN}, Scope.ADMIN, owner.orgs))
     admin = Actor(w.callers["admin"], p, {p: Scope.ADMIN}, Scope.ADMIN)
     _track(conn, w, admin, files)
+    _register(conn, w, admin)
     _account(conn, w, admin)
     stranger = Actor(w.callers["stranger"], "", {}, Scope.ADMIN)
     elsewhere = orgs.create(conn, stranger, f"elsewhere {number}").org_id
@@ -153,3 +158,13 @@ def _keep_models(conn: Connection, w: World, admin: Actor, files: Path) -> None:
     key = f"{uri.removeprefix(ROOT)}/{w.mark}.txt"
     (files / key).parent.mkdir(parents=True)
     (files / key).write_text(w.mark)
+
+
+def _register(conn: Connection, w: World, admin: Actor) -> None:
+    """A registered model with a version that has an alias."""
+    name = w.ids["registered_model"] = f"model {w.mark}"
+    p, origin = admin.project_id, Origin(f"s3://model/{w.mark}", f"s3://model/{w.mark}", w.ids["run_id"])
+    model = registered_models.create(conn, admin, p, name, description=w.mark, tags={"k": w.mark})
+    w.ids["registered_model_id"] = model.registered_model_id
+    model_versions.create(conn, admin, p, name, origin, description=w.mark, tags={"k": w.mark})
+    model_aliases.put(conn, admin, p, name, "best", 1)

@@ -7,6 +7,7 @@ from compat_tests.comparison.log import LOG
 from compat_tests.comparison.metrics import METRICS
 from compat_tests.comparison.model_artifacts import MODEL_ARTIFACTS
 from compat_tests.comparison.probes import PROBES
+from compat_tests.comparison.registry import REGISTRY
 from compat_tests.comparison.runs import RUNS
 from compat_tests.comparison.search_experiments import SEARCH_EXPERIMENTS
 from compat_tests.comparison.search_runs import SEARCH_RUNS
@@ -22,6 +23,7 @@ CALLS = (
     + ARTIFACTS
     + MODEL_ARTIFACTS
     + SEARCH_RUNS
+    + REGISTRY
 )
 
 API = "/api/2.0/mlflow"
@@ -38,6 +40,14 @@ ENDPOINTS = [
     f"GET {API}/metrics/get-history-bulk-interval",
     "GET /ajax-api/2.0/mlflow/metrics/get-history-bulk",
     f"GET {API}/artifacts/list",
+    *(f"POST {API}/registered-models/{verb}" for verb in ["create", "rename", "get-latest-versions", "set-tag"]),
+    *(f"{method} {API}/registered-models/alias" for method in ["POST", "GET", "DELETE"]),
+    *(f"GET {API}/registered-models/{verb}" for verb in ["get", "search", "get-latest-versions"]),
+    *(f"DELETE {API}/registered-models/{verb}" for verb in ["delete", "delete-tag"]),
+    *(f"PATCH {API}/{noun}/update" for noun in ["registered-models", "model-versions"]),
+    *(f"POST {API}/model-versions/{verb}" for verb in ["create", "transition-stage", "set-tag"]),
+    *(f"GET {API}/model-versions/{verb}" for verb in ["get", "search", "get-download-uri"]),
+    *(f"DELETE {API}/model-versions/{verb}" for verb in ["delete", "delete-tag"]),
     "GET /get-artifact",
     "POST /ajax-api/2.0/mlflow/upload-artifact",
     *(f"{method} /api/2.0/mlflow-artifacts/artifacts" for method in ["PUT", "GET", "DELETE"]),

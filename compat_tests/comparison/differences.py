@@ -299,4 +299,71 @@ TRUER = [
     ),
 ]
 
-DIFFERENCES = ERRORS + STRICTER + WIDER + TRUER
+REGISTRY = [
+    Difference(
+        "a mistake of the caller is no failure of the server",
+        CRASH,
+        BAD,
+        (
+            "move version: archiving for none",
+            "move version: archiving for the archive",
+            *(f"search registered-models: where tags.team IS {null}" for null in ["NULL", "NOT NULL"]),
+            "search model-versions: where tags.k IS NULL",
+            "search registered-models: by ['timestamp', 'last_updated_timestamp']",
+            *(f"search {noun}: by ['name', 'name']" for noun in ["registered-models", "model-versions"]),
+            *(f"search {noun}: token 'bnVsbA=='" for noun in ["registered-models", "model-versions"]),
+        ),
+    ),
+    Difference(
+        "nor is what is not there",
+        CRASH,
+        MISSING,
+        ("source models:/m-1 of itself, unknown", "source 'models:/full/Production'"),
+    ),
+    Difference(
+        "a page of nothing never ends",
+        "200",
+        BAD,
+        tuple(f"search registered-models: max_results '{n}'" for n in [0, -1]),
+    ),
+    Difference(
+        "a name has 256 characters, as in MLflow's own tables, which SQLite does not mind",
+        "200",
+        BAD,
+        ("create model: name 257 characters",),
+    ),
+    Difference(
+        "a value of the wrong type is refused; MLflow drops it silently",
+        "200",
+        BAD,
+        ("create model: number as tag value",),
+    ),
+    Difference("MLflow's client for R writes flags as text", BAD, "200", ("move version: flag as text",)),
+    Difference(
+        "this server never opens a location",
+        BAD,
+        "200",
+        tuple(f"source '{scheme}://host/a'" for scheme in ["http", "hdfs", "ftp", "sftp"]),
+    ),
+    *(
+        Difference("a superset of MLflow's grammar", BAD, f"200 {found}", calls)
+        for found, calls in [
+            ("search a", ("search registered-models: where `name` = 'search a'",)),
+            ("search a, search c", ("search registered-models: where name = 'search a' OR name = 'search c'",)),
+            (
+                "Search b, search c",
+                ("search registered-models: where NOT name = 'search a' AND name ILIKE 'search%'",),
+            ),
+            (
+                "search a 1, search c 1, search a 2",
+                ("search model-versions: where name = 'search a' OR name = 'search c'",),
+            ),
+            (
+                "Search b, search a, search c",
+                tuple(f"search registered-models: by ['{name}']" for name in ["attribute.name", "`name`"]),
+            ),
+        ]
+    ),
+]
+
+DIFFERENCES = ERRORS + STRICTER + WIDER + TRUER + REGISTRY

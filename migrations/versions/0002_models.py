@@ -96,6 +96,7 @@ def create_registry() -> None:
         Column("project_id", Id, nullable=False),
         Column("name", Bytewise, nullable=False),
         Column("description", sa.Text(), nullable=True),
+        Column("last_version", sa.BigInteger(), nullable=False),
         Column("created_by", Id, nullable=True),
         Column("created_at", sa.BigInteger(), nullable=False),
         Column("updated_at", sa.BigInteger(), nullable=False),
@@ -103,6 +104,9 @@ def create_registry() -> None:
         ForeignKey(["project_id"], ["ml_projects.project_id"], name=op.f("fk_registered_models_project_id")),
         PrimaryKey("registered_model_id", name=op.f("pk_registered_models")),
         Unique("project_id", "name", name=op.f("uq_registered_models_project_id_name")),
+    )
+    op.create_index(
+        op.f("ix_registered_models_project_id_updated_at"), "registered_models", ["project_id", "updated_at"]
     )
     op.create_table(
         "registered_model_tags",
@@ -115,47 +119,63 @@ def create_registry() -> None:
     )
     op.create_table(
         "model_versions",
+        Column("id", Serial, sa.Identity(), nullable=False),
         Column("registered_model_id", Id, nullable=False),
-        Column("version", sa.Integer(), nullable=False, autoincrement=False),
+        Column("version", sa.BigInteger(), nullable=False),
+        Column("project_id", Id, nullable=False),
         Column("description", sa.Text(), nullable=True),
         Column("source", sa.Text(), nullable=False),
         Column("storage_uri", sa.Text(), nullable=False),
-        Column("run_id", Id, nullable=True),
+        Column("run_id", Bytewise, nullable=False),
         Column("run_link", sa.Text(), nullable=True),
-        Column("model_id", sa.Text(), nullable=True),
+        Column("model_id", Bytewise, nullable=True),
         Column("stage", sa.Text(), nullable=False),
         Column("status", sa.Text(), nullable=False),
         Column("status_message", sa.Text(), nullable=True),
         Column("created_by", Id, nullable=True),
         Column("created_at", sa.BigInteger(), nullable=False),
         Column("updated_at", sa.BigInteger(), nullable=False),
-        Column("deleted_at", sa.BigInteger(), nullable=True),
         Check("stage IN ('none', 'staging', 'production', 'archived')", name=op.f("ck_model_versions_stage")),
         Check("status IN ('pending', 'ready', 'failed')", name=op.f("ck_model_versions_status")),
         ForeignKey(["created_by"], ["users.user_id"], name=op.f("fk_model_versions_created_by")),
+        ForeignKey(["project_id"], ["ml_projects.project_id"], name=op.f("fk_model_versions_project_id")),
         of_registered_model("model_versions"),
-        PrimaryKey("registered_model_id", "version", name=op.f("pk_model_versions")),
+        PrimaryKey("id", name=op.f("pk_model_versions")),
+        Unique("registered_model_id", "version", name=op.f("uq_model_versions_registered_model_id_version")),
+        sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_model_versions_run_id"), "model_versions", ["run_id"])
-    op.create_index(op.f("ix_model_versions_model_id"), "model_versions", ["model_id"])
+    for columns in (
+        ["registered_model_id", "stage", "version"],
+        ["project_id", "updated_at"],
+        ["project_id", "run_id"],
+    ):
+        op.create_index(op.f(f"ix_model_versions_{'_'.join(columns)}"), "model_versions", columns)
     op.create_table(
         "model_version_tags",
-        Column("registered_model_id", Id, nullable=False),
-        Column("version", sa.Integer(), nullable=False),
+        Column("model_version_id", Serial, nullable=False),
         Column("key", sa.Text(), nullable=False),
         Column("value", sa.Text(), nullable=False),
-        of_registered_model("model_version_tags"),
-        PrimaryKey("registered_model_id", "version", "key", name=op.f("pk_model_version_tags")),
+        ForeignKey(["model_version_id"], ["model_versions.id"], name=op.f("fk_model_version_tags_model_version_id")),
+        PrimaryKey("model_version_id", "key", name=op.f("pk_model_version_tags")),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "registered_model_aliases",
         Column("registered_model_id", Id, nullable=False),
         Column("alias", Bytewise, nullable=False),
-        Column("version", sa.Integer(), nullable=False),
-        of_registered_model("registered_model_aliases"),
+        Column("version", sa.BigInteger(), nullable=False),
+        ForeignKey(
+            ["registered_model_id", "version"],
+            ["model_versions.registered_model_id", "model_versions.version"],
+            name=op.f("fk_registered_model_aliases_registered_model_id_version"),
+        ),
         PrimaryKey("registered_model_id", "alias", name=op.f("pk_registered_model_aliases")),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_registered_model_aliases_registered_model_id_version"),
+        "registered_model_aliases",
+        ["registered_model_id", "version"],
     )
 
 

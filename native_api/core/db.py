@@ -468,7 +468,8 @@ def ilike(conn: Connection, column: ColumnElement[str], pattern: str) -> ColumnE
     """LIKE that ignores case, also outside ASCII."""
     if conn.dialect.name == "sqlite":
         return sqlalchemy.func.lower(column).like(pattern.lower())
-    return column.ilike(pattern.replace("\\", "\\\\"))
+    # The database's own collation: by the one that compares bytes only ASCII has cases.
+    return sqlalchemy.type_coerce(column, sqlalchemy.Text).collate("default").ilike(pattern.replace("\\", "\\\\"))
 
 
 def bytewise(conn: Connection, column: ColumnElement[str]) -> ColumnElement[str]:

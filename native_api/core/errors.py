@@ -17,6 +17,14 @@ class NotFound(Problem):
         self.noun, self.key = noun, key
 
 
+class UnknownAlias(NotFound):
+    """A registered model that the actor may see has no such alias."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__("alias", alias)
+        self.args = (f"Registered model alias {alias} not found.",)
+
+
 class Invalid(Problem):
     """A value that no state of the database would make acceptable."""
 

@@ -189,7 +189,7 @@ def page(
 
 
 def is_empty(conn: Connection, project_id: str) -> bool:
-    """Whether nothing was ever tracked in it."""
-    e, d = t.experiments.c, t.datasets.c
-    things = (select(e.id).where(e.project_id == project_id), select(d.dataset_id).where(d.project_id == project_id))
+    """Whether nothing was ever tracked in it, and no model is registered."""
+    owners = (t.experiments.c.project_id, t.datasets.c.project_id, t.registered_models.c.project_id)
+    things = (select(owner).where(owner == project_id) for owner in owners)
     return all(conn.execute(thing.limit(1)).first() is None for thing in things)

@@ -1,9 +1,9 @@
 """Every table: the schema on one page.
 
-Public ids are 32 lower hex digits, kept as text. Runs, experiments and metric keys also have a small integer key `id`;
-a foreign key to one of these three (`run_tags.run_id`, `runs.experiment_id` ...) refers to that integer, which never
-leaves the server but for `experiments.id`, the short experiment id that MLflow clients see. Times are milliseconds
-since 1970, UTC.
+Public ids are 32 lower hex digits, kept as text. Some tables, such as runs, experiments and metric keys, also have a
+small integer key `id`; a foreign key to one of these (`run_tags.run_id`, `runs.experiment_id` ...) refers to that
+integer, which never leaves the server but for `experiments.id`, the short experiment id that MLflow clients see.
+Times are milliseconds since 1970, UTC.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -543,12 +544,19 @@ class RegisteredModelColumns(TypedColumns):
     project_id: Named[str] = Column(Id, ForeignKey("ml_projects.project_id"))
     name: Named[str] = Column(Bytewise)
     description: Named[str | None] = Column(Text)
+    last_version: Named[int] = Column(BigInteger)  # the number given last, also if that version is gone
     created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))
     created_at: Named[int] = Column(Time)
     updated_at: Named[int] = Column(Time)
 
 
-registered_models = Table("registered_models", metadata, RegisteredModelColumns, UniqueConstraint("project_id", "name"))
+registered_models = Table(
+    "registered_models",
+    metadata,
+    RegisteredModelColumns,
+    UniqueConstraint("project_id", "name"),
+    Index(None, "project_id", "updated_at"),
+)
 
 
 class RegisteredModelTagColumns(TypedColumns):
@@ -563,21 +571,22 @@ registered_model_tags = Table("registered_model_tags", metadata, RegisteredModel
 class ModelVersionColumns(TypedColumns):
     """A version of a registered model, 1, 2, 3 ...; numbers of deleted versions are not given again."""
 
-    registered_model_id: Named[str] = Column(Id, ForeignKey("registered_models.registered_model_id"), primary_key=True)
-    version: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    id: Named[int] = Column(Serial, Identity(), primary_key=True)
+    registered_model_id: Named[str] = Column(Id, ForeignKey("registered_models.registered_model_id"))
+    version: Named[int] = Column(BigInteger)
+    project_id: Named[str] = Column(Id, ForeignKey("ml_projects.project_id"))  # the model's, for the indexes
     description: Named[str | None] = Column(Text)
     source: Named[str] = Column(Text)  # where it came from, in the client's words
     storage_uri: Named[str] = Column(Text)  # where its files are
-    run_id: Named[str | None] = Column(Id, index=True)  # as the client said; maybe of no run here
+    run_id: Named[str] = Column(Bytewise)  # as the client said: maybe of no run here; empty if it said none
     run_link: Named[str | None] = Column(Text)
-    model_id: Named[str | None] = Column(Text, index=True)  # of the logged model it was made from
+    model_id: Named[str | None] = Column(Bytewise)  # of the logged model it was made from
     stage: Named[str] = Column(Text)
     status: Named[str] = Column(Text)
     status_message: Named[str | None] = Column(Text)
     created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))
     created_at: Named[int] = Column(Time)
     updated_at: Named[int] = Column(Time)
-    deleted_at: Named[int | None] = Column(Time)
 
 
 model_versions = Table(
@@ -586,12 +595,16 @@ model_versions = Table(
     ModelVersionColumns,
     one_of("stage", "none", "staging", "production", "archived"),
     one_of("status", "pending", "ready", "failed"),
+    UniqueConstraint("registered_model_id", "version"),
+    Index(None, "registered_model_id", "stage", "version"),  # the latest of each stage
+    Index(None, "project_id", "updated_at"),  # the default order of a search
+    Index(None, "project_id", "run_id"),
+    sqlite_autoincrement=True,
 )
 
 
 class ModelVersionTagColumns(TypedColumns):
-    registered_model_id: Named[str] = Column(Id, ForeignKey("registered_models.registered_model_id"), primary_key=True)
-    version: Named[int] = Column(Integer, primary_key=True)
+    model_version_id: Named[int] = Column(Serial, ForeignKey("model_versions.id"), primary_key=True)
     key: Named[str] = Column(Text, primary_key=True)
     value: Named[str] = Column(Text)
 
@@ -602,12 +615,21 @@ model_version_tags = Table("model_version_tags", metadata, ModelVersionTagColumn
 class ModelAliasColumns(TypedColumns):
     """A name for one version of a registered model, which may move to another."""
 
-    registered_model_id: Named[str] = Column(Id, ForeignKey("registered_models.registered_model_id"), primary_key=True)
+    registered_model_id: Named[str] = Column(Id, primary_key=True)
     alias: Named[str] = Column(Bytewise, primary_key=True)
-    version: Named[int] = Column(Integer)
+    version: Named[int] = Column(BigInteger)
 
 
-registered_model_aliases = Table("registered_model_aliases", metadata, ModelAliasColumns, sqlite_with_rowid=False)
+registered_model_aliases = Table(
+    "registered_model_aliases",
+    metadata,
+    ModelAliasColumns,
+    ForeignKeyConstraint(
+        ["registered_model_id", "version"], ["model_versions.registered_model_id", "model_versions.version"]
+    ),
+    Index(None, "registered_model_id", "version"),  # the aliases of a version
+    sqlite_with_rowid=False,
+)
 
 
 # The log, and batches brought in

@@ -9,6 +9,7 @@ from native_api.web.endpoint import Refusal
 
 CODES: dict[type[e.Problem], tuple[int, str]] = {
     e.NotFound: (404, "NOT_FOUND"),
+    e.UnknownAlias: (404, "NOT_FOUND"),
     e.NoSuchEndpoint: (404, "ENDPOINT_NOT_FOUND"),
     e.WrongMethod: (405, "METHOD_NOT_ALLOWED"),
     e.Invalid: (422, "INVALID"),

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from native_api.core import accounts, experiments, orgs, projects
+from native_api.core import accounts, experiments, orgs, projects, registered_models
 from native_api.core.access import Actor, OrgRole, Scope
 from native_api.core.errors import Conflict, Exists, Forbidden, NotFound
 from native_api.core.members import OF_PROJECTS
@@ -220,4 +220,10 @@ def test_one_is_empty_until_something_was_tracked_in_it(conn: Connection, owner:
         conn, admin_of(owner, project), project.project_id, "e", artifact_root="mlflow-artifacts:/"
     )
     experiments.delete(conn, admin_of(owner, project), number)
+    assert not projects.is_empty(conn, project.project_id)
+
+
+def test_nor_is_one_in_which_a_model_is_registered(conn: Connection, owner: Actor) -> None:
+    project = make(conn, owner, "churn")
+    registered_models.create(conn, admin_of(owner, project), project.project_id, "iris")
     assert not projects.is_empty(conn, project.project_id)
