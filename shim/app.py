@@ -59,6 +59,7 @@ def surfaces(settings: Settings, guard: Guard) -> list[Surface]:
     client, ui = endpoints.TRACKING_3_PREFIX, endpoints.TRACKING_3_UI_PREFIX
     lists = [
         ("tracking", endpoints.TRACKING_PREFIXES, endpoints.tracking(settings.artifact_root, folder)),
+        ("logged models", endpoints.TRACKING_PREFIXES, endpoints.tracking_models()),
         ("tracking 3.0", (client,), endpoints.tracking_3()),
         ("tracking 3.0 for the UI", (ui,), endpoints.tracking_3_ui()),
         ("artifact proxy", endpoints.ARTIFACT_PREFIXES, endpoints.proxied_artifacts(folder)),

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from native_api.core.access import Scope
 from native_api.core.blobs import Folder
 from native_api.web.endpoint import Log, Read, Row, Stream, Write
-from shim import artifacts, experiments, metrics, models, runs, server
+from shim import artifacts, experiments, logged_models, metrics, runs, server
+from shim import logged_model_messages as lm
 from shim import messages as m
 from shim import workspaces as workspaces_
 
@@ -54,7 +55,23 @@ def tracking(artifact_root: str, folder: Folder) -> Sequence[Row]:
         Read( "GET",  "/metrics/get-history-bulk",           m.GetHistoryBulk,      metrics.history_bulk,        READ),
         Read( "GET",  "/metrics/get-history-bulk-interval",  m.GetHistoryInterval,  metrics.history_interval,    READ),
         Read( "GET",  "/artifacts/list",                     m.ListArtifacts,       files.list_of_run,           READ),
-        Read( "POST", "/logged-models/search",               m.SearchModels,        models.search,               READ),
+    ]
+    # fmt: on
+
+
+def tracking_models() -> Sequence[Row]:
+    """Logged models, which are a part of version 2.0 of the tracking API."""
+    one = "/logged-models/{model_id}"
+    # fmt: off
+    return [
+        Write("POST",   "/logged-models",                 lm.CreateModel,    logged_models.create,     WRITE),
+        Read( "POST",   "/logged-models/search",          lm.SearchModels,   logged_models.search,     READ),
+        Read( "GET",    one,                              lm.GetModel,       logged_models.get,        READ),
+        Write("PATCH",  one,                              lm.FinalizeModel,  logged_models.finalize,   WRITE),
+        Write("DELETE", one,                              lm.OneModel,       logged_models.delete,     WRITE),
+        Write("PATCH",  f"{one}/tags",                    lm.PutModelTags,   logged_models.put_tags,   WRITE),
+        Write("DELETE", f"{one}/tags/{{tag_key:path}}",   lm.DeleteModelTag, logged_models.delete_tag, WRITE),
+        Write("POST",   f"{one}/params",                  lm.AddModelParams, logged_models.add_params, WRITE),
     ]
     # fmt: on
 
@@ -112,7 +129,7 @@ NOT_SERVED = (
     "get-online-trace-details",
     "issues",
     "label-schemas",
-    "logged-models",
+    "logged-models/{model_id}/artifacts",
     "model-versions",
     "mpu",
     "presigned",

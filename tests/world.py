@@ -16,6 +16,7 @@ from native_api.core import (
     definitions,
     experiments,
     imports,
+    logged_models,
     orgs,
     projects,
     run_artifacts,
@@ -23,6 +24,7 @@ from native_api.core import (
     users,
 )
 from native_api.core.access import Actor, OrgRole, Scope
+from native_api.core.logged_models import NewModel
 from native_api.core.members import OF_ORGS, OF_PROJECTS
 from native_api.core.metrics import Name, Point
 from native_api.core.places import InRun, Place
@@ -114,6 +116,8 @@ def _track(conn: Connection, w: World, admin: Actor, files: Path) -> None:
     (problem,) = runs.log(conn, [LogEntry(admin, run_id, points=points, params={"p": mark}, tags={"t": mark})])
     assert problem is None
     ids["metric_key"] = f"m{mark}"
+    model = logged_models.create(conn, admin, NewModel(number, f"model {mark}", source_run_id=run_id, tags={"k": mark}))
+    ids["model_id"] = model.info.model_id
     dataset = datasets.create(conn, admin, p, f"dataset {mark}")
     unused = datasets.create(conn, admin, p, f"unused {mark}")
     version = dataset_versions.create(conn, admin, dataset.dataset_id, f"v {mark}", f"h{mark}")

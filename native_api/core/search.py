@@ -163,12 +163,17 @@ MAX_DEPTH = 20
 
 def run_clause(conn: Connection, condition: Condition) -> ColumnElement[bool]:
     """The runs that satisfy the condition, for a statement that names `runs`."""
-    return _clause(condition, partial(_run_comparison, conn), is_long=_size(condition) > LONG)
+    return clause(condition, partial(_run_comparison, conn))
 
 
 def experiment_clause(conn: Connection, condition: Condition) -> ColumnElement[bool]:
     """The experiments that satisfy the condition, for a statement that names `experiments`."""
-    return _clause(condition, partial(_experiment_comparison, conn), is_long=_size(condition) > LONG)
+    return clause(condition, partial(_experiment_comparison, conn))
+
+
+def clause(condition: Condition, compare: Callable[[Comparison], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """What satisfies the condition, given what satisfies one comparison."""
+    return _clause(condition, compare, is_long=_size(condition) > LONG)
 
 
 LONG = 10
@@ -203,13 +208,13 @@ def _run_comparison(conn: Connection, comparison: Comparison) -> ColumnElement[b
     field, runs = comparison.field, t.runs.c
     match field:
         case Attribute(name):
-            return _compare(conn, runs[name], comparison.op, comparison.value)
+            return compare(conn, runs[name], comparison.op, comparison.value)
         case Metric():
             return _compare_metric(comparison.op, comparison.value, field)
         case Param(key):
-            return _compare_pair(conn, comparison, runs.id, t.run_params, t.run_params.c.run_id, key)
+            return compare_pair(conn, comparison, runs.id, t.run_params, t.run_params.c.run_id, key)
         case Tag(key):
-            return _compare_pair(conn, comparison, runs.id, t.run_tags, t.run_tags.c.run_id, key)
+            return compare_pair(conn, comparison, runs.id, t.run_tags, t.run_tags.c.run_id, key)
         case Input():
             return _compare_input(conn, comparison.op, comparison.value, field)
 
@@ -218,21 +223,21 @@ def _experiment_comparison(conn: Connection, comparison: Comparison) -> ColumnEl
     field, experiments = comparison.field, t.experiments.c
     match field:
         case Attribute(name):
-            return _compare(conn, experiments[name], comparison.op, comparison.value)
+            return compare(conn, experiments[name], comparison.op, comparison.value)
         case Tag(key):
             tags = t.experiment_tags
-            return _compare_pair(conn, comparison, experiments.id, tags, tags.c.experiment_id, key)
+            return compare_pair(conn, comparison, experiments.id, tags, tags.c.experiment_id, key)
     raise Invalid(f"Experiments have no {type(field).__name__.lower()}s")
 
 
-def _compare_pair(
+def compare_pair(
     conn: Connection, comparison: Comparison, owner: ColumnElement[int], pairs: Table, of: ColumnElement[int], key: str
 ) -> ColumnElement[bool]:
     """Compare what a table of keys and values has under the key for the owner."""
     has_key = and_(of == owner, pairs.c.key == key)
     if comparison.op is Op.IS_NULL:
         return ~exists().where(has_key)
-    return exists().where(has_key, _compare(conn, pairs.c.value, comparison.op, comparison.value))
+    return exists().where(has_key, compare(conn, pairs.c.value, comparison.op, comparison.value))
 
 
 def of_metric(latest: FromClause, metric: Metric) -> ColumnElement[bool]:
@@ -249,14 +254,17 @@ def is_metric(latest: FromClause, metric: Metric) -> ColumnElement[bool]:
 def _compare_metric(op: Op, value: Value, metric: Metric) -> ColumnElement[bool]:
     latest = t.run_metric_latest.c
     found = exists().where(of_metric(t.run_metric_latest, metric))
-    match op:
-        case Op.IS_NULL:
-            return ~found
-        case Op.NOT_NULL:
-            return found
-        case Op.NE:
-            return found.where(or_(latest.is_nan == 1, latest.value != value))
-    return found.where(latest.is_nan == 0, _ORDERED[op](latest.value, value))
+    if op is Op.IS_NULL:
+        return ~found
+    return found if op is Op.NOT_NULL else found.where(compare_point(latest.value, latest.is_nan, op, value))
+
+
+def compare_point(
+    number: ColumnElement[float], is_nan: ColumnElement[int], op: Op, value: Value
+) -> ColumnElement[bool]:
+    """Compare the value of a point: a NaN satisfies only `!=`."""
+    compared = _ORDERED[op](number, value)
+    return or_(is_nan == 1, compared) if op is Op.NE else and_(is_nan == 0, compared)
 
 
 def _compare_input(conn: Connection, op: Op, value: Value, field: Input) -> ColumnElement[bool]:
@@ -275,7 +283,7 @@ def _compare_input(conn: Connection, op: Op, value: Value, field: Input) -> Colu
     )
     if op is Op.IS_NULL:
         return ~found.where(column.is_not(None))
-    return found.where(_compare(conn, column, op, value))
+    return found.where(compare(conn, column, op, value))
 
 
 _ORDERED: dict[Op, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = {
@@ -288,7 +296,8 @@ _ORDERED: dict[Op, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = {
 }
 
 
-def _compare(conn: Connection, column: ColumnElement[Any], op: Op, value: Value) -> ColumnElement[bool]:
+def compare(conn: Connection, column: ColumnElement[Any], op: Op, value: Value) -> ColumnElement[bool]:
+    """Compare a column of texts or of integers."""
     match op, value:
         case Op.IS_NULL, _:
             return column.is_(None)
@@ -359,7 +368,7 @@ def _range(conn: Connection, comparison: Comparison, experiments: Sequence[int])
     field, op, value = comparison.field, comparison.op, comparison.value
     match field:
         case Attribute("run_id") if op in (Op.EQ, Op.IN):
-            return select(t.runs.c.id).where(_compare(conn, t.runs.c.run_id, op, value))
+            return select(t.runs.c.id).where(compare(conn, t.runs.c.run_id, op, value))
         case Metric() if op in _NUMBERS:
             c = t.run_metric_latest.c
             of_experiments = c.experiment_id == experiments[0]
