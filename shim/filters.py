@@ -51,7 +51,7 @@ def parse_experiment_filter(text: str) -> Condition | None:
 
 def parse_model_filter(text: str) -> Condition | None:
     """The condition that a filter of logged models states, if any. Invalid says what is wrong, and where."""
-    return _Parser(text, _model_term, "Invalid clause(s) in filter string").condition()
+    return _Parser(text, _model_term, "Invalid clause(s) in filter string", _MODEL_WORDS).condition()
 
 
 def parse_run_order(texts: Sequence[str]) -> tuple[SortKey, ...]:
@@ -88,27 +88,42 @@ class _Token(NamedTuple):
 # A doubled quote, or one after a backslash, does not end what is quoted; it stays there as it is written.
 _QUOTED = r"""(?:`(?:``|[^`])*`|"(?:""|\\"|[^"])*")"""
 _STRING = r"'(?:''|\\'|[^'])*'"
-_NAME = rf"(?P<head>[^\W\d]\w*|{_QUOTED})(?:\.(?P<key>[\w.]+|{_QUOTED}|{_STRING}))?"
-_TOKEN = re.compile(
-    rf"""(?P<space>\s+)
-    | (?P<number>-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.]))
-    | (?P<name>{_NAME})
-    | (?P<string>{_STRING})
-    | (?P<operator>[=<>!~]+)
-    | (?P<mark>[(),])""",
-    re.VERBOSE,
-)
+
+
+class _Words(NamedTuple):
+    """What words look like."""
+
+    token: re.Pattern[str]
+    name: re.Pattern[str]
+
+
+def _words(key: str) -> _Words:
+    """`key` is what a key looks like where it is not quoted."""
+    name = rf"(?P<head>[^\W\d]\w*|{_QUOTED})(?:\.(?P<key>{key}|{_QUOTED}|{_STRING}))?"
+    token = rf"""(?P<space>\s+)
+        | (?P<number>-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.]))
+        | (?P<name>{name})
+        | (?P<string>{_STRING})
+        | (?P<operator>[=<>!~]+)
+        | (?P<mark>[(),])"""
+    return _Words(re.compile(token, re.VERBOSE), re.compile(name))
+
+
+_PLAIN_WORDS = _words(r"[\w.]+")
+_MODEL_WORDS = _words(r"[\w.][\w./-]*")
+"""MLflow reads filters of logged models in another way, which takes `metrics.val/acc` and `tags.a-b` without quotes."""
+
 _KEYWORDS = {"AND", "OR", "NOT", "LIKE", "ILIKE", "IN", "IS", "NULL"}
 
 
-def _tokens(text: str, subject: str) -> Iterator[_Token]:
+def _tokens(text: str, subject: str, words: _Words) -> Iterator[_Token]:
     if len(text) > MAX_TEXT:
         raise Invalid(f"{subject}: longer than {MAX_TEXT} characters")
     if re.search("[\0\ud800-\udfff]", text):
         raise Invalid(f"{subject}: it holds a character that no value can have")
     position = 0
     while position < len(text):
-        match = _TOKEN.match(text, position)
+        match = words.token.match(text, position)
         if match is None:
             raise Invalid(
                 f"{subject}: unexpected {text[position]!r} at character {position + 1}. "
@@ -138,8 +153,11 @@ def _shown(text: str) -> str:
 class _Parser:
     """One text, read from left to right."""
 
-    def __init__(self, text: str, term_of: Callable[[str, str], _Term], subject: str) -> None:
-        self._tokens = _tokens(text, subject)
+    def __init__(
+        self, text: str, term_of: Callable[[str, str], _Term], subject: str, words: _Words = _PLAIN_WORDS
+    ) -> None:
+        self._tokens = _tokens(text, subject, words)
+        self._words = words
         self._next = next(self._tokens)
         self._term_of = term_of
         self._subject = subject
@@ -221,7 +239,7 @@ class _Parser:
 
     def _term(self) -> _Term:
         """The next token as an identifier: `entity.key`, split at the first dot, or the key of an attribute."""
-        match = re.fullmatch(_NAME, self._next.text)
+        match = self._words.name.fullmatch(self._next.text)
         if self._next.kind != "name" or match is None:
             self._refuse("'Identifier'")
         self._step()

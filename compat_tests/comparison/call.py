@@ -48,6 +48,14 @@ def get(
     return Call(name, "GET", absolute(path), query or {}, body, headers or {})
 
 
+def patch(name: str, path: str, body: Json = None) -> Call:
+    return Call(name, "PATCH", absolute(path), {}, body)
+
+
+def delete(name: str, path: str, body: Json = None) -> Call:
+    return Call(name, "DELETE", absolute(path), {}, body)
+
+
 def to_the_end(call: Call) -> Call:
     """The same call, page after page."""
     return replace(call, pages=True)

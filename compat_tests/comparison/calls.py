@@ -4,13 +4,16 @@ from compat_tests.comparison.artifacts import ARTIFACTS
 from compat_tests.comparison.experiments import EXPERIMENTS
 from compat_tests.comparison.inputs import INPUTS
 from compat_tests.comparison.log import LOG
+from compat_tests.comparison.logged_models import LOGGED_MODELS
 from compat_tests.comparison.metrics import METRICS
 from compat_tests.comparison.probes import PROBES
 from compat_tests.comparison.runs import RUNS
 from compat_tests.comparison.search_experiments import SEARCH_EXPERIMENTS
 from compat_tests.comparison.search_runs import SEARCH_RUNS
 
-CALLS = PROBES + EXPERIMENTS + SEARCH_EXPERIMENTS + RUNS + LOG + INPUTS + METRICS + ARTIFACTS + SEARCH_RUNS
+CALLS = (
+    PROBES + EXPERIMENTS + SEARCH_EXPERIMENTS + RUNS + LOG + INPUTS + METRICS + ARTIFACTS + SEARCH_RUNS + LOGGED_MODELS
+)
 
 API = "/api/2.0/mlflow"
 ENDPOINTS = [
@@ -21,6 +24,8 @@ ENDPOINTS = [
     *(f"POST {API}/runs/{verb}" for verb in ["create", "update", "delete", "restore", "search"]),
     *(f"POST {API}/runs/{verb}" for verb in ["log-metric", "log-parameter", "log-batch", "set-tag", "delete-tag"]),
     *(f"POST {API}/runs/{verb}" for verb in ["log-model", "log-inputs", "outputs"]),
+    *(f"{method} {API}/logged-models" for method in ["POST", "GET", "PATCH", "DELETE"]),
+    f"POST {API}/logged-models/search",
     f"GET {API}/runs/get",
     f"GET {API}/metrics/get-history",
     f"GET {API}/metrics/get-history-bulk-interval",

@@ -29,6 +29,7 @@ UNORDERED = {"tags", "params", "dataset_inputs", "model_inputs", "model_outputs"
 PLACEHOLDER = re.compile(r"\{([a-z]+:[^{}]+)\}")
 PROXIED = re.compile(r"^mlflow-artifacts:/(\d+)")
 RUN_ID = re.compile(r"(?<!m-)\b[0-9a-f]{32}\b")
+MODEL_ID = re.compile(r"\bm-(?!(.)\1{31}\b)[0-9a-f]{32}\b")  # but for those that the calls make up
 RANDOM_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")
 REPEATED = re.compile(r"(.)\1{99,}")
 VERSION = re.compile(r"\d+\.\d+\.\d+\S*")
@@ -74,6 +75,11 @@ def found_in(page: Any) -> str | None:
     match page:
         case {"runs": runs}:
             return ", ".join(run["info"]["run_name"] for run in runs)
+        case {"models": models}:
+            return ", ".join(model["info"]["name"] for model in models)
+        case {"model": {"info": info, "data": data}}:
+            pairs = [*info.get("tags", []), *data.get("params", []), *data.get("metrics", [])]
+            return ", ".join([info["name"], info["status"], *(f"{pair['key']} {pair['value']}" for pair in pairs)])
         case {"experiments": experiments}:
             return ", ".join(experiment["name"] for experiment in experiments)
         case {"metrics": points}:
@@ -179,7 +185,7 @@ class Conversation:
                 return sorted(parts, key=lambda part: str(part.get("run_id"))) if key == "metrics" else parts
             case str():
                 return self.neutral_text(value, key)
-            case int() if key.endswith("_time") and abs(value - self.began) < AN_HOUR:
+            case int() if key.endswith(("_time", "_timestamp_ms")) and abs(value - self.began) < AN_HOUR:
                 return "{now}"
             case _:
                 return value
@@ -189,10 +195,11 @@ class Conversation:
             return self.name_of("experiment", text)
         if key == "next_page_token":
             return "{token}"
-        if key == "run_name" and RANDOM_NAME.fullmatch(text):
+        if key in ("run_name", "name") and RANDOM_NAME.fullmatch(text):
             return "{random name}"
         text = PROXIED.sub(lambda found: f"mlflow-artifacts:/{self.name_of('experiment', found[1])}", text)
         text = REPEATED.sub(lambda found: f"{{{found[1]} x {len(found[0])}}}", text)
+        text = MODEL_ID.sub(lambda found: self.name_of("model", found[0]), text)
         return RUN_ID.sub(lambda found: self.name_of("run", found[0]), text)
 
     def name_of(self, kind: str, id: str) -> str:
