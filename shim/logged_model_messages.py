@@ -7,7 +7,7 @@ from typing import Annotated, NotRequired, Required
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from typing_extensions import TypedDict
 
-from shim.messages import ExperimentId, Int64, Items, Message, Text, at_most, known
+from shim.messages import DatasetName, Digest, ExperimentId, Int64, Items, Message, Text, at_most, known
 
 STATUSES = {
     "LOGGED_MODEL_STATUS_UNSPECIFIED": "unspecified",
@@ -82,21 +82,21 @@ class AddModelParams(OneModel):
 
 
 class SearchedDataset(Message):
-    dataset_name: Annotated[str, StringConstraints(min_length=1)]
-    dataset_digest: str | None = None
+    dataset_name: Annotated[DatasetName, StringConstraints(min_length=1)]
+    dataset_digest: Digest | None = None
 
 
 class ModelOrder(Message):
-    field_name: Annotated[str, StringConstraints(min_length=1)]
+    field_name: Annotated[Text, StringConstraints(min_length=1)]
     ascending: bool | None = None
-    dataset_name: str | None = None
-    dataset_digest: str | None = None
+    dataset_name: DatasetName | None = None
+    dataset_digest: Digest | None = None
 
 
 class SearchModels(Message):
     experiment_ids: Items[ExperimentId]
     filter: str | None = None
     datasets: Annotated[Items[SearchedDataset], Field(max_length=100)] | None = None
-    max_results: Annotated[Int64, Field(ge=0)] | None = None
+    max_results: Annotated[Int64, Field(ge=0, lt=2**31)] | None = None
     order_by: Items[ModelOrder] | None = None
     page_token: str | None = None

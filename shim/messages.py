@@ -71,6 +71,8 @@ AnyRunId = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")
 RunId = Annotated[str, StringConstraints(max_length=256, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_\-]*$")]
 ExperimentId = Annotated[Int64, BeforeValidator(lambda value: str(value) if isinstance(value, bool) else value)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+DatasetName = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
+Digest = Annotated[str, StringConstraints(max_length=36, pattern=r"^[^\x00]*$")]
 
 STATUSES = {"RUNNING": "running", "SCHEDULED": "queued", "FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
 _STATUS_NUMBERS = dict(enumerate(STATUSES.values(), start=1))
@@ -146,9 +148,9 @@ class Metric(msgspec.Struct, gc=False):
     value: float
     timestamp: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     step: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    model_id: str | None = None
-    dataset_name: str | None = None
-    dataset_digest: str | None = None
+    model_id: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*\Z")] | None = None
+    dataset_name: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^[^\x00]*\Z")] | None = None
+    dataset_digest: Annotated[str, msgspec.Meta(max_length=36, pattern=r"^[^\x00]*\Z")] | None = None
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -161,9 +163,9 @@ class _MetricFields(TypedDict):
     value: Required[float]
     timestamp: Required[Time]
     step: NotRequired[Int64 | None]
-    model_id: NotRequired[str | None]
-    dataset_name: NotRequired[str | None]
-    dataset_digest: NotRequired[str | None]
+    model_id: NotRequired[Text | None]
+    dataset_name: NotRequired[DatasetName | None]
+    dataset_digest: NotRequired[Digest | None]
 
 
 class Pair(TypedDict):
@@ -189,8 +191,8 @@ def at_most(length: int) -> StringConstraints:
 
 
 class Dataset(Message):
-    name: Annotated[str, StringConstraints(min_length=1), at_most(500)]
-    digest: Annotated[str, StringConstraints(min_length=1), at_most(36)]
+    name: Annotated[DatasetName, StringConstraints(min_length=1)]
+    digest: Annotated[Digest, StringConstraints(min_length=1)]
     source_type: Text | None = None
     source: Annotated[str, at_most(65535)] | None = None
     schema_: Annotated[str, at_most(1048575)] | None = Field(None, validation_alias="schema")
@@ -310,9 +312,9 @@ class LogMetric(OfRun):
     value: float
     timestamp: Time
     step: Int64 | None = None
-    model_id: str | None = None
-    dataset_name: str | None = None
-    dataset_digest: str | None = None
+    model_id: Text | None = None
+    dataset_name: DatasetName | None = None
+    dataset_digest: Digest | None = None
 
 
 class LogParam(OfRun):
