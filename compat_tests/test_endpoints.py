@@ -26,14 +26,18 @@ def described() -> list[tuple[str, str]]:
         for method in service.DESCRIPTOR.methods
         for row in method.GetOptions().Extensions[databricks_pb2.rpc].endpoints
     ]
-    return sorted({(method, re.sub(r"<[^>]*>|{[^}]*}", "word", path)) for method, path in rows})
+    return sorted({(method, filled(path)) for method, path in rows})
+
+
+def filled(path: str) -> str:
+    return re.sub(r"<[^>]*>|{[^}]*}", "word", path)
 
 
 def not_served() -> list[str]:
     """The list that stands below the endpoints, read as text: these tests import neither package."""
     for node in ast.parse(LIST.read_text()).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NOT_SERVED":
-            return list(ast.literal_eval(node.value))
+            return [filled(path) for path in ast.literal_eval(node.value)]
     raise AssertionError("shim/endpoints.py has no NOT_SERVED")
 
 

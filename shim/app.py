@@ -64,6 +64,7 @@ def surfaces(settings: Settings, guard: Guard) -> list[Surface]:
             [*endpoints.tracking(settings.artifact_root), *endpoints.tracked_artifacts(files)],
         ),
         ("model registry", endpoints.TRACKING_PREFIXES, endpoints.model_registry()),
+        ("logged models", endpoints.TRACKING_PREFIXES, endpoints.tracking_models()),
         ("tracking 3.0", (client,), endpoints.tracking_3(files)),
         ("tracking 3.0 for the UI", (ui,), endpoints.tracking_3_ui(files)),
         ("artifact proxy", endpoints.ARTIFACT_PREFIXES, endpoints.proxied_artifacts(files)),

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from native_api.core.access import Scope
 from native_api.web.endpoint import Log, Read, Row, Steps, Stream, Write
 from shim import artifact_messages as a
-from shim import experiments, metrics, model_versions, models, registered_models, runs, server
+from shim import experiments, logged_models, metrics, model_versions, registered_models, runs, server
+from shim import logged_model_messages as lm
 from shim import messages as m
 from shim import registry_messages as r
 from shim import workspaces as workspaces_
@@ -55,7 +56,23 @@ def tracking(artifact_root: str) -> Sequence[Row]:
         Read( "GET",  "/metrics/get-history",                m.GetHistory,          metrics.history,             READ),
         Read( "GET",  "/metrics/get-history-bulk",           m.GetHistoryBulk,      metrics.history_bulk,        READ),
         Read( "GET",  "/metrics/get-history-bulk-interval",  m.GetHistoryInterval,  metrics.history_interval,    READ),
-        Read( "POST", "/logged-models/search",               m.SearchModels,        models.search,               READ),
+    ]
+    # fmt: on
+
+
+def tracking_models() -> Sequence[Row]:
+    """Logged models, which are a part of version 2.0 of the tracking API."""
+    one = "/logged-models/{model_id}"
+    # fmt: off
+    return [
+        Write("POST",   "/logged-models",                 lm.CreateModel,    logged_models.create,     WRITE),
+        Read( "POST",   "/logged-models/search",          lm.SearchModels,   logged_models.search,     READ),
+        Read( "GET",    one,                              lm.GetModel,       logged_models.get,        READ),
+        Write("PATCH",  one,                              lm.FinalizeModel,  logged_models.finalize,   WRITE),
+        Write("DELETE", one,                              lm.OneModel,       logged_models.delete,     WRITE),
+        Write("PATCH",  f"{one}/tags",                    lm.PutModelTags,   logged_models.put_tags,   WRITE),
+        Write("DELETE", f"{one}/tags/{{tag_key:path}}",   lm.DeleteModelTag, logged_models.delete_tag, WRITE),
+        Write("POST",   f"{one}/params",                  lm.AddModelParams, logged_models.add_params, WRITE),
     ]
     # fmt: on
 
@@ -166,7 +183,6 @@ NOT_SERVED = (
     "get-online-trace-details",
     "issues",
     "label-schemas",
-    "logged-models",
     "prompt-optimization",
     "review-queues",
     "scorers",

@@ -28,8 +28,10 @@ from native_api.core.search import (
     Some,
     SortKey,
     Tag,
+    Value,
 )
 from shim import metric_names, reserved_tags
+from shim.logged_model_messages import STATUS_NAMES as MODEL_STATUS_NAMES
 from shim.messages import STATUSES
 
 MAX_TEXT = 200_000
@@ -55,6 +57,11 @@ def parse_registered_model_filter(text: str) -> Condition | None:
 def parse_model_version_filter(text: str) -> Condition | None:
     """The condition that a filter of versions of models states, if any. Invalid says what is wrong, and where."""
     return _Parser(text, _model_version_term, "Invalid clause(s) in filter string").condition()
+
+
+def parse_model_filter(text: str) -> Condition | None:
+    """The condition that a filter of logged models states, if any. Invalid says what is wrong, and where."""
+    return _Parser(text, _model_term, "Invalid clause(s) in filter string", _MODEL_WORDS).condition()
 
 
 def parse_run_order(texts: Sequence[str]) -> tuple[SortKey, ...]:
@@ -84,6 +91,15 @@ def _different(texts: Sequence[str], term_of: Callable[[str, str], _Term]) -> tu
     return keys
 
 
+def parse_model_order(name: str) -> Attribute | Metric:
+    """What logged models are sorted by: the name of an attribute, or `metrics.` and a key as it is, without quotes."""
+    entity, dot, key = name.partition(".")
+    field = _model_term(entity, key).field if dot else _model_term("attributes", entity).field
+    if not isinstance(field, Attribute | Metric) or entity == "attributes":
+        raise Invalid(f"Invalid order by field name: {_shown(name)}. Only attributes and metrics are supported")
+    return field
+
+
 # Words
 
 
@@ -96,27 +112,42 @@ class _Token(NamedTuple):
 # A doubled quote, or one after a backslash, does not end what is quoted; it stays there as it is written.
 _QUOTED = r"""(?:`(?:``|[^`])*`|"(?:""|\\"|[^"])*")"""
 _STRING = r"'(?:''|\\'|[^'])*'"
-_NAME = rf"(?P<head>[^\W\d]\w*|{_QUOTED})(?:\.(?P<key>[\w.]+|{_QUOTED}|{_STRING}))?"
-_TOKEN = re.compile(
-    rf"""(?P<space>\s+)
-    | (?P<number>-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.]))
-    | (?P<name>{_NAME})
-    | (?P<string>{_STRING})
-    | (?P<operator>[=<>!~]+)
-    | (?P<mark>[(),])""",
-    re.VERBOSE,
-)
+
+
+class _Words(NamedTuple):
+    """What words look like."""
+
+    token: re.Pattern[str]
+    name: re.Pattern[str]
+
+
+def _words(key: str) -> _Words:
+    """`key` is what a key looks like where it is not quoted."""
+    name = rf"(?P<head>[^\W\d]\w*|{_QUOTED})(?:\.(?P<key>{key}|{_QUOTED}|{_STRING}))?"
+    token = rf"""(?P<space>\s+)
+        | (?P<number>-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.]))
+        | (?P<name>{name})
+        | (?P<string>{_STRING})
+        | (?P<operator>[=<>!~]+)
+        | (?P<mark>[(),])"""
+    return _Words(re.compile(token, re.VERBOSE), re.compile(name))
+
+
+_PLAIN_WORDS = _words(r"[\w.]+")
+_MODEL_WORDS = _words(r"[\w.][\w./-]*")
+"""MLflow reads filters of logged models in another way, which takes `metrics.val/acc` and `tags.a-b` without quotes."""
+
 _KEYWORDS = {"AND", "OR", "NOT", "LIKE", "ILIKE", "IN", "IS", "NULL"}
 
 
-def _tokens(text: str, subject: str) -> Iterator[_Token]:
+def _tokens(text: str, subject: str, words: _Words) -> Iterator[_Token]:
     if len(text) > MAX_TEXT:
         raise Invalid(f"{subject}: longer than {MAX_TEXT} characters")
     if re.search("[\0\ud800-\udfff]", text):
         raise Invalid(f"{subject}: it holds a character that no value can have")
     position = 0
     while position < len(text):
-        match = _TOKEN.match(text, position)
+        match = words.token.match(text, position)
         if match is None:
             raise Invalid(
                 f"{subject}: unexpected {text[position]!r} at character {position + 1}. "
@@ -146,8 +177,11 @@ def _shown(text: str) -> str:
 class _Parser:
     """One text, read from left to right."""
 
-    def __init__(self, text: str, term_of: Callable[[str, str], _Term], subject: str) -> None:
-        self._tokens = _tokens(text, subject)
+    def __init__(
+        self, text: str, term_of: Callable[[str, str], _Term], subject: str, words: _Words = _PLAIN_WORDS
+    ) -> None:
+        self._tokens = _tokens(text, subject, words)
+        self._words = words
         self._next = next(self._tokens)
         self._term_of = term_of
         self._subject = subject
@@ -223,13 +257,13 @@ class _Parser:
         value = self._list(term.kind) if op in (Op.IN, Op.NOT_IN) else self._value(term.kind)
         if op in (Op.LIKE, Op.ILIKE) and isinstance(value, str) and len(value) > MAX_PATTERN:
             raise Invalid(f"{self._subject}: the pattern at character {place} has more than {MAX_PATTERN} characters")
-        if isinstance(value, str) and term.field == _STATUS:
-            return _of_status(op, value)
+        if term.names:
+            return _named(term.field, term.names, op, value)
         return Comparison(term.field, op, value)
 
     def _term(self) -> _Term:
         """The next token as an identifier: `entity.key`, split at the first dot, or the key of an attribute."""
-        match = re.fullmatch(_NAME, self._next.text)
+        match = self._words.name.fullmatch(self._next.text)
         if self._next.kind != "name" or match is None:
             self._refuse("'Identifier'")
         self._step()
@@ -273,7 +307,8 @@ class _Parser:
             values.append(self._value(kind))
         if not self._takes(")"):
             self._refuse("',' or ')'")
-        return tuple(str(value) for value in values) if kind is not _ID else tuple(int(value) for value in values)
+        texts = tuple(value for value in values if isinstance(value, str))
+        return texts or tuple(int(value) for value in values)
 
     def _takes(self, word: str) -> bool:
         """Step over the next token if it is this word."""
@@ -302,6 +337,10 @@ def _text(token: _Token) -> str | None:
     return None
 
 
+def _text_or_number(token: _Token) -> str | None:
+    return token.text if token.kind == "number" else _text(token)
+
+
 def _number(token: _Token) -> float | None:
     return float(token.text) if token.kind == "number" else None
 
@@ -320,7 +359,14 @@ def _time(token: _Token) -> int | float | None:
 
 
 def _id(token: _Token) -> int | None:
-    text = _text(token)
+    return _whole_of(_text(token))
+
+
+def _id_or_number(token: _Token) -> int | None:
+    return _whole_of(_text_or_number(token))
+
+
+def _whole_of(text: str | None) -> int | None:
     return int(text[:_DIGITS]) if text is not None and re.fullmatch("-?[0-9]+", text) else None
 
 
@@ -351,21 +397,25 @@ _WHOLE_TIME = _Kind(_ORDERED, _whole, "a whole number")
 _ID = _Kind(frozenset({Op.EQ, Op.NE}) | _LISTED, _id, "a quoted whole number")
 _REGISTRY_TAG = _Kind(_ALIKE, _text, "a quoted string value")
 _VERSION_NUMBER = _Kind(_ORDERED, _number_of_version, "a whole number")
+_LISTED_TEXT = _Kind(_ALIKE | _LISTED, _text_or_number, "a quoted string value")
+_LISTED_PAIR = _Kind(_ALIKE | _LISTED | _NULL, _text_or_number, "a quoted string value")
+_LISTED_ID = _Kind(frozenset({Op.EQ, Op.NE}) | _LISTED, _id_or_number, "a whole number")
 
 
 class _Term(NamedTuple):
     field: Field
     kind: _Kind
     sorts: bool = True
+    names: Mapping[str, str] | None = None
+    """MLflow's names of the column's values, where it has names of its own for them."""
 
 
-_STATUS = Attribute("status")
 _STARTED_AT = _Term(Attribute("started_at"), _TIME)
 _RUN_NAME = _Term(Attribute("run_name"), _STRING_ATTRIBUTE)
 _RUN_ATTRIBUTES = {
     "run_id": _Term(Attribute("run_id"), _LISTED_STRING),
     "run_name": _RUN_NAME,
-    "status": _Term(_STATUS, _STRING_ATTRIBUTE),
+    "status": _Term(Attribute("status"), _STRING_ATTRIBUTE, names=STATUSES),
     "artifact_uri": _Term(Attribute("artifact_uri"), _STRING_ATTRIBUTE),
     "user_id": _Term(Attribute("user_name"), _STRING_ATTRIBUTE),
     "start_time": _STARTED_AT,
@@ -402,6 +452,25 @@ _MODEL_VERSION_SORTS = {
     "version_number": _VERSION_OF_MODEL,
     "creation_timestamp": _Term(Attribute("created_at"), _WHOLE_TIME),
     "last_updated_timestamp": _Term(Attribute("updated_at"), _WHOLE_TIME),
+}
+
+_MODEL_CREATED_AT = _Term(Attribute("created_at"), _TIME)
+_MODEL_UPDATED_AT = _Term(Attribute("updated_at"), _TIME)
+_MODEL_ARTIFACT_URI = _Term(Attribute("artifact_uri"), _LISTED_TEXT)
+_MODEL_ATTRIBUTES = {
+    **{
+        name: _Term(Attribute(name), _LISTED_TEXT)
+        for name in ("model_id", "name", "model_type", "source_run_id", "status_message")
+    },
+    "experiment_id": _Term(Attribute("experiment_id"), _LISTED_ID),
+    "status": _Term(Attribute("status"), _LISTED_TEXT, names=MODEL_STATUS_NAMES),
+    "artifact_location": _MODEL_ARTIFACT_URI,
+    "artifact_uri": _MODEL_ARTIFACT_URI,
+    "creation_timestamp_ms": _MODEL_CREATED_AT,
+    "creation_timestamp": _MODEL_CREATED_AT,
+    "creation_time": _MODEL_CREATED_AT,
+    "last_updated_timestamp_ms": _MODEL_UPDATED_AT,
+    "last_updated_timestamp": _MODEL_UPDATED_AT,
 }
 
 
@@ -458,24 +527,39 @@ def _registry_term(attributes: Mapping[str, _Term], entity: str, key: str) -> _T
     raise Invalid(f"Invalid entity type '{_shown(entity)}'. Valid entity types are attribute, tag, tags")
 
 
+def _model_term(entity: str, key: str) -> _Term:
+    match entity:
+        case "metrics":
+            return _Term(Metric(*metric_names.split(key)), _METRIC)
+        case "params":
+            return _Term(Param(key), _LISTED_PAIR)
+        case "tags":
+            return _Term(Tag(key), _LISTED_PAIR)
+        case "attribute" | "attributes":
+            return _known(_MODEL_ATTRIBUTES, "attribute", key)
+    raise Invalid(f"Invalid entity type '{_shown(entity)}'. Expected one of attributes, metrics, params, tags")
+
+
 def _known(terms: Mapping[str, _Term], noun: str, key: str) -> _Term:
     if key not in terms:
         raise Invalid(f"Invalid {noun} key '{_shown(key)}' specified. Valid keys are {', '.join(terms)}")
     return terms[key]
 
 
-# Statuses
+# Values that MLflow has names for
 
 
-def _of_status(op: Op, value: str) -> Comparison:
-    """MLflow compares the names in capitals as texts: the statuses whose name satisfies it."""
+def _named(field: Field, names: Mapping[str, str], op: Op, value: Value) -> Comparison:
+    """MLflow compares its names as texts: the values that have a name which satisfies it; for a negation, none else."""
+    given = [str(one) for one in (value if isinstance(value, tuple) else (value,))]
     satisfied: Callable[[str], bool] = {
-        Op.EQ: lambda name: name == value,
-        Op.NE: lambda name: name != value,
-        Op.LIKE: lambda name: _like(name, value),
-        Op.ILIKE: lambda name: _like(name, value.upper()),
-    }[op]
-    return Comparison(_STATUS, Op.IN, tuple(status for name, status in STATUSES.items() if satisfied(name)))
+        Op.LIKE: lambda name: _like(name, given[0]),
+        Op.ILIKE: lambda name: _like(name, given[0].upper()),
+    }.get(op, lambda name: name in given)
+    chosen = {meant for name, meant in names.items() if satisfied(name)}
+    if op in (Op.NE, Op.NOT_IN):
+        chosen = {*names.values()} - chosen
+    return Comparison(field, Op.IN, tuple(meant for meant in dict.fromkeys(names.values()) if meant in chosen))
 
 
 def _like(text: str, pattern: str) -> bool:

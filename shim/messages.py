@@ -71,6 +71,8 @@ AnyRunId = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")
 RunId = Annotated[str, StringConstraints(max_length=256, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_\-]*$")]
 ExperimentId = Annotated[Int64, BeforeValidator(lambda value: str(value) if isinstance(value, bool) else value)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+DatasetName = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
+Digest = Annotated[str, StringConstraints(max_length=36, pattern=r"^[^\x00]*$")]
 
 STATUSES = {"RUNNING": "running", "SCHEDULED": "queued", "FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
 _STATUS_NUMBERS = dict(enumerate(STATUSES.values(), start=1))
@@ -78,7 +80,7 @@ VIEWS = {"ACTIVE_ONLY": "active", "DELETED_ONLY": "deleted", "ALL": "all"}
 _VIEW_NUMBERS = dict(enumerate(VIEWS.values(), start=1))
 
 
-def _known(names: dict[str, str], numbers: dict[int, str]) -> BeforeValidator:
+def known(names: dict[str, str], numbers: dict[int, str]) -> BeforeValidator:
     """An enum by name, or by number, which may be text or a float; what is unknown counts as absent, as in MLflow."""
     by_text = names | {str(number): name for number, name in numbers.items()}
     by_number = {float(number): name for number, name in numbers.items()}
@@ -91,8 +93,8 @@ def _known(names: dict[str, str], numbers: dict[int, str]) -> BeforeValidator:
     return BeforeValidator(known)
 
 
-Status = Annotated[str | None, _known(STATUSES, _STATUS_NUMBERS)]
-ViewType = Annotated[str | None, _known(VIEWS, _VIEW_NUMBERS)]
+Status = Annotated[str | None, known(STATUSES, _STATUS_NUMBERS)]
+ViewType = Annotated[str | None, known(VIEWS, _VIEW_NUMBERS)]
 
 
 def check_key(key: str, where: str) -> None:
@@ -146,6 +148,9 @@ class Metric(msgspec.Struct, gc=False):
     value: float
     timestamp: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     step: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    model_id: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*\Z")] | None = None
+    dataset_name: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^[^\x00]*\Z")] | None = None
+    dataset_digest: Annotated[str, msgspec.Meta(max_length=36, pattern=r"^[^\x00]*\Z")] | None = None
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -158,6 +163,9 @@ class _MetricFields(TypedDict):
     value: Required[float]
     timestamp: Required[Time]
     step: NotRequired[Int64 | None]
+    model_id: NotRequired[Text | None]
+    dataset_name: NotRequired[DatasetName | None]
+    dataset_digest: NotRequired[Digest | None]
 
 
 class Pair(TypedDict):
@@ -178,17 +186,17 @@ class DatasetTag(TypedDict):
     value: NotRequired[Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")] | None]
 
 
-def _at_most(length: int) -> StringConstraints:
+def at_most(length: int) -> StringConstraints:
     return StringConstraints(max_length=length, pattern=r"^[^\x00]*$")
 
 
 class Dataset(Message):
-    name: Annotated[str, StringConstraints(min_length=1), _at_most(500)]
-    digest: Annotated[str, StringConstraints(min_length=1), _at_most(36)]
+    name: Annotated[DatasetName, StringConstraints(min_length=1)]
+    digest: Annotated[Digest, StringConstraints(min_length=1)]
     source_type: Text | None = None
-    source: Annotated[str, _at_most(65535)] | None = None
-    schema_: Annotated[str, _at_most(1048575)] | None = Field(None, validation_alias="schema")
-    profile: Annotated[str, _at_most(16777215)] | None = None
+    source: Annotated[str, at_most(65535)] | None = None
+    schema_: Annotated[str, at_most(1048575)] | None = Field(None, validation_alias="schema")
+    profile: Annotated[str, at_most(16777215)] | None = None
 
 
 class DatasetInput(Message):
@@ -220,12 +228,12 @@ def tag_map(pairs: Sequence[Pair | ExperimentTag], *, checked: bool = True) -> d
 
 class ExperimentTag(TypedDict):
     key: Required[Key]
-    value: NotRequired[Annotated[str, _at_most(20000)] | None]
+    value: NotRequired[Annotated[str, at_most(20000)] | None]
 
 
 class CreateExperiment(Message):
     name: Name
-    artifact_location: Annotated[str, _at_most(2048)] | None = None
+    artifact_location: Annotated[str, at_most(2048)] | None = None
     tags: Items[ExperimentTag] | None = None
 
 
@@ -253,7 +261,7 @@ class UpdateExperiment(Message):
 class SetExperimentTag(Message):
     experiment_id: ExperimentId
     key: Key
-    value: Annotated[str, _at_most(20000)] | None = None
+    value: Annotated[str, at_most(20000)] | None = None
 
 
 class DeleteExperimentTag(Message):
@@ -304,6 +312,9 @@ class LogMetric(OfRun):
     value: float
     timestamp: Time
     step: Int64 | None = None
+    model_id: Text | None = None
+    dataset_name: DatasetName | None = None
+    dataset_digest: Digest | None = None
 
 
 class LogParam(OfRun):
@@ -362,7 +373,7 @@ def _check_keys(keys: Sequence[str], noun: str) -> None:
             check_key(key, f"{noun}[{keys.index(key)}].key")
 
 
-class _PlainBatch(msgspec.Struct):
+class _PlainBatch(msgspec.Struct, forbid_unknown_fields=True):  # such as runId
     run_id: Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_\-]*\Z")]
     metrics: Annotated[list[Metric], msgspec.Meta(max_length=1000)]
     params: Annotated[list[Any], msgspec.Meta(max_length=0)] | None = None
@@ -410,13 +421,6 @@ class GetHistoryInterval(Message):
     start_step: Int64 | None = None
     end_step: Int64 | None = None
     max_results: Annotated[Int64, Field(ge=1, le=2500)] | None = None
-
-
-# Logged models
-
-
-class SearchModels(Message):
-    experiment_ids: Annotated[Items[ExperimentId], Field(min_length=1)]
 
 
 # Workspaces

@@ -13,6 +13,7 @@ from native_api.core import listings, runs
 from native_api.core.access import Actor
 from native_api.core.datasets import NewInput
 from native_api.core.errors import Invalid
+from native_api.core.logged_model_metrics import ModelPoint
 from native_api.core.metrics import AnyPoint, Points
 from native_api.core.runs import LogEntry
 from native_api.core.search import View
@@ -111,7 +112,10 @@ def search(conn: Connection, actor: Actor, msg: m.SearchRuns) -> bytes:
 
 def log_metric(actor: Actor, msg: m.LogMetric) -> LogEntry:
     m.check_key(msg.key, "key")
-    return LogEntry(actor, msg.run_id, _points([m.Metric(msg.key, msg.value, msg.timestamp, msg.step)]))
+    dataset = msg.dataset_name, msg.dataset_digest
+    metric = m.Metric(msg.key, msg.value, msg.timestamp, msg.step, msg.model_id, *dataset)
+    _require_whole_dataset(metric)
+    return LogEntry(actor, msg.run_id, _points([metric]), model_points=_model_points([metric]))
 
 
 def log_parameter(actor: Actor, msg: m.LogParam) -> LogEntry:
@@ -127,7 +131,8 @@ def set_tag(actor: Actor, msg: m.SetTag) -> LogEntry:
 def log_batch(actor: Actor, msg: m.LogBatch) -> LogEntry:
     params = {param["key"]: (param.get("value") or "")[:PARAM_LENGTH] for param in msg.params or ()}
     tags = {tag["key"]: tag.get("value") or "" for tag in msg.tags or ()}
-    return _with_tags(actor, msg.run_id, tags, _points(msg.metrics or ()), params)
+    metrics = msg.metrics or ()
+    return _with_tags(actor, msg.run_id, tags, _points(metrics), params, _model_points(metrics))
 
 
 def _points(metrics: Sequence[m.Metric]) -> Points:
@@ -140,17 +145,37 @@ def _points(metrics: Sequence[m.Metric]) -> Points:
     return {split(key): some for key, some in points.items()}
 
 
+def _model_points(metrics: Sequence[m.Metric]) -> list[ModelPoint]:
+    """The points that tell of a logged model: nearly always none of them."""
+    of_models = [metric for metric in metrics if metric.model_id]
+    return [_model_point(metric) for metric in of_models]
+
+
+def _model_point(metric: m.Metric) -> ModelPoint:
+    _require_whole_dataset(metric)
+    value, is_nan = (metric.value + 0.0, 0) if metric.value == metric.value else (0.0, 1)
+    dataset = metric.dataset_name or "", metric.dataset_digest or ""
+    name, model_id = split(metric.key), metric.model_id or ""
+    return ModelPoint(model_id, name, metric.step or 0, metric.timestamp, value, is_nan, *dataset)
+
+
+def _require_whole_dataset(metric: m.Metric) -> None:
+    if bool(metric.dataset_name) != bool(metric.dataset_digest):
+        raise Invalid("Both dataset_name and dataset_digest must be provided if one is provided")
+
+
 def _with_tags(
     actor: Actor,
     run_id: str,
     tags: Mapping[str, str],
     points: Points | None = None,
     params: Mapping[str, str] | None = None,
+    model_points: Sequence[ModelPoint] = (),
 ) -> LogEntry:
     changes, plain = reserved_tags.split_run_tags(_cut(tags))
     if not changes.get("run_name"):
         changes.pop("run_name", None)  # a run keeps its name rather than have none, as in MLflow
-    return LogEntry(actor, run_id, points or {}, params or {}, plain, changes)
+    return LogEntry(actor, run_id, points or {}, params or {}, plain, changes, model_points)
 
 
 def _cut(tags: Mapping[str, str]) -> dict[str, str]:

@@ -40,9 +40,9 @@ def read(kind: type[BaseModel], incoming: Incoming) -> BaseModel:
         body = incoming.body.strip()
         if body.startswith(b'"'):
             body = _unwrapped(body)
-        _refuse_both_spellings(kind, body)
         if issubclass(kind, LogBatch) and (quickly := kind.read_quickly(body)):
             return quickly
+        _refuse_both_spellings(kind, body)
         if path:
             return kind.model_validate(_object(body) | path)
         return kind.model_validate_json(body or b"{}")

@@ -109,7 +109,16 @@ ASKS: dict[str, dict[str, Ask]] = {
         "POST /upload-artifact":                   Ask(sent={"params": {"run_uuid": "{run_id}", "path": "new"}, "content": b"new"}),
         "GET /logged-models/{model_id}/artifacts/directories": Ask(),
         "GET /logged-models/{model_id}/artifacts/files":       Ask({"artifact_file_path": "{file}"}),
+    },
+    "logged models": {
+        "POST /logged-models":                     Ask(NUMBER | {"name": "new"}),
         "POST /logged-models/search":              Ask({"experiment_ids": ["{experiment}"]}),
+        "GET /logged-models/{model_id}":           Ask(),
+        "PATCH /logged-models/{model_id}":         Ask({"status": "LOGGED_MODEL_READY"}),
+        "DELETE /logged-models/{model_id}":        Ask(),
+        "PATCH /logged-models/{model_id}/tags":    Ask({"tags": [{"key": "new", "value": "v"}]}),
+        "DELETE /logged-models/{model_id}/tags/{tag_key:path}": Ask({"tag_key": "k"}),
+        "POST /logged-models/{model_id}/params":   Ask({"params": [{"key": "new", "value": "v"}]}),
     },
     "model registry": {
         "POST /registered-models/create":              Ask({"name": "m{fresh}"}),

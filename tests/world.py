@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 from native_api.core import (
     api_tokens,
     artifacts,
-    clock,
     dataset_versions,
     datasets,
     definitions,
     experiments,
     imports,
+    logged_models,
     model_aliases,
     model_versions,
     orgs,
@@ -26,8 +26,8 @@ from native_api.core import (
     runs,
     users,
 )
-from native_api.core import tables as t
 from native_api.core.access import Actor, OrgRole, Scope
+from native_api.core.logged_models import NewModel
 from native_api.core.members import OF_ORGS, OF_PROJECTS
 from native_api.core.metrics import Name, Point
 from native_api.core.model_versions import Origin
@@ -137,27 +137,24 @@ def _track(conn: Connection, w: World, admin: Actor, files: Path) -> None:
     in_run = InRun(run.info.id, run_id, run.info.artifact_uri, f"{mark}.txt")
     artifacts.record(conn, admin, Place(key, number, p, in_run), 1, "0" * 64)
     ids |= {"path": key, "file": f"{mark}.txt"}
-    _keep_models(conn, w, admin, files)
+    _keep_model(conn, w, admin, files)
     ids["metric_id"] = definitions.create(conn, admin, f"defined.{mark[4:]}").metric_id
     ids["job_id"] = imports.begin(conn, admin, "runs", "csv", f"file://{mark}")
 
 
-def _keep_models(conn: Connection, w: World, admin: Actor, files: Path) -> None:
+def _keep_model(conn: Connection, w: World, admin: Actor, files: Path) -> None:
     """A logged model with a file, and a version of a registered model that is made from it."""
-    model_id = w.ids["model_id"] = f"m-{clock.new_id()}"
-    uri = f"{ROOT}{w.ids['experiment']}/models/{model_id}/artifacts"
-    times = {"created_at": 1, "updated_at": 1}
-    model = {"model_id": model_id, "experiment_id": int(w.ids["experiment"]), "name": f"model {w.mark}"}
-    conn.execute(t.logged_models.insert(), model | {"artifact_uri": uri, "status": "ready"} | times)
-    name = w.ids["model_name"] = f"registered {w.mark}"
-    registered = {"registered_model_id": clock.new_id(), "project_id": admin.project_id, "name": name}
-    conn.execute(t.registered_models.insert(), registered | times)
-    version = {"registered_model_id": registered["registered_model_id"], "version": 1, "model_id": model_id}
-    kept = {"source": f"models:/{model_id}", "storage_uri": uri, "stage": "none", "status": "ready"}
-    conn.execute(t.model_versions.insert(), version | kept | times)
-    key = f"{uri.removeprefix(ROOT)}/{w.mark}.txt"
+    new = NewModel(int(w.ids["experiment"]), f"model {w.mark}", source_run_id=w.ids["run_id"], tags={"k": w.mark})
+    model = logged_models.create(conn, admin, new).info
+    w.ids["model_id"] = model.model_id
+    key = f"{model.artifact_uri.removeprefix(ROOT)}/{w.mark}.txt"
     (files / key).parent.mkdir(parents=True)
     (files / key).write_text(w.mark)
+    name = w.ids["model_name"] = f"made {w.mark}"
+    p = admin.project_id
+    registered_models.create(conn, admin, p, name)
+    origin = Origin(f"models:/{model.model_id}", model.artifact_uri, model_id=model.model_id)
+    model_versions.create(conn, admin, p, name, origin)
 
 
 def _register(conn: Connection, w: World, admin: Actor) -> None:

@@ -4,6 +4,7 @@ from compat_tests.comparison.artifacts import ARTIFACTS
 from compat_tests.comparison.experiments import EXPERIMENTS
 from compat_tests.comparison.inputs import INPUTS
 from compat_tests.comparison.log import LOG
+from compat_tests.comparison.logged_models import LOGGED_MODELS
 from compat_tests.comparison.metrics import METRICS
 from compat_tests.comparison.model_artifacts import MODEL_ARTIFACTS
 from compat_tests.comparison.probes import PROBES
@@ -23,6 +24,7 @@ CALLS = (
     + ARTIFACTS
     + MODEL_ARTIFACTS
     + SEARCH_RUNS
+    + LOGGED_MODELS
     + REGISTRY
 )
 
@@ -35,6 +37,8 @@ ENDPOINTS = [
     *(f"POST {API}/runs/{verb}" for verb in ["create", "update", "delete", "restore", "search"]),
     *(f"POST {API}/runs/{verb}" for verb in ["log-metric", "log-parameter", "log-batch", "set-tag", "delete-tag"]),
     *(f"POST {API}/runs/{verb}" for verb in ["log-model", "log-inputs", "outputs"]),
+    *(f"{method} {API}/logged-models" for method in ["POST", "GET", "PATCH", "DELETE"]),
+    f"POST {API}/logged-models/search",
     f"GET {API}/runs/get",
     f"GET {API}/metrics/get-history",
     f"GET {API}/metrics/get-history-bulk-interval",

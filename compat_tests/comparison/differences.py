@@ -216,12 +216,6 @@ WIDER = [
         "200",
         ("update run: unknown status number", "update run: status zero"),
     ),
-    Difference(
-        "logged models, whose metrics have datasets, are not served",
-        BAD,
-        "200",
-        ("log metric: dataset without digest",),
-    ),
     Difference("what is not there lists as nothing", BAD, "200 {}", ("list proxied 'file:///etc'",)),
     *(
         Difference("a superset of MLflow's grammar", BAD, f"200 {found}", calls)
@@ -366,4 +360,126 @@ REGISTRY = [
     ),
 ]
 
-DIFFERENCES = ERRORS + STRICTER + WIDER + TRUER + REGISTRY
+ANT_TAGS, ANT_PARAMS = "a 2, a@*.. x, b 2", "lr 0.1, net resnet"
+ANT_METRICS = "acc 0.5, acc 0.5, b 1.0, d 1.0, inf -1.7976931348623157e+308"
+ALL_IN_ZOO = "200 Gnu_x, fox, elk, dog, cat"
+
+
+def models_where(*texts: str) -> tuple[str, ...]:
+    return tuple(f"models where {text!r}" for text in texts)
+
+
+LOGGED_MODELS = [
+    Difference(
+        "a mistake of the caller is no failure of the server",
+        CRASH,
+        BAD,
+        (
+            *models_where("Name = 'cat'", "'cat' = name", "foo = 'cat'"),
+            *models_where("creation_timestamp > '0'", "creation_timestamp > x", "metrics.acc > '0.6'"),
+            *(f"models with token '{token}'" for token in ["x", "bnVsbA=="]),
+        ),
+    ),
+    Difference("no page has a negative length", '200 {"next_page_token": "{token}"}', BAD, ("models at most -1",)),
+    Difference("a client takes a 405 for an INTERNAL_ERROR", "405 INTERNAL_ERROR", NO_ENDPOINT, ("list models",)),
+    Difference(
+        "MLflow shows what its database said",
+        SQL_ERROR,
+        BAD,
+        (
+            *("create model: param twice", "create model: tag twice"),
+            *("params of a model: another value", "params of a model: one of two is there"),
+        ),
+    ),
+    Difference(
+        "the same: there is no such model",
+        SQL_ERROR,
+        MISSING,
+        (
+            *(f"log metric of a model: {what} model" for what in ["unknown", "odd"]),
+            "log batch of a model: unknown model",
+        ),
+    ),
+    Difference(
+        "what is there is there: a client repeats a call whose answer was lost",
+        SQL_ERROR,
+        "200 {}",
+        (
+            "params of a model: the same again",
+            "outputs: a model again",
+        ),
+    ),
+    Difference(
+        "MLflow's own limits, which SQLite does not keep, and no NUL",
+        "200",
+        BAD,
+        (
+            *("create model: name 501 characters", "create model: run of 33", "create model: type of 501"),
+            r"create model: name 'a\x00b'",
+        ),
+    ),
+    Difference("a key must be named", "200", BAD, ("create model: param without key", "tags of a model: no key")),
+    Difference(
+        "MLflow stores `unspecified` for a status that it does not know",
+        "200",
+        BAD,
+        ("finalize: status 9", "finalize: status 'READY'"),
+    ),
+    Difference(
+        "the path names the model, and the body need not",
+        BAD,
+        "200",
+        ("finalize: no model_id", "params of a model: no model_id"),
+    ),
+    Difference(
+        "the same: MLflow changes the one in the body",
+        "200 plain, LOGGED_MODEL_READY",
+        "200 ant, LOGGED_MODEL_READY, team red, lr 0.1, net resnet",
+        ("finalize: another model_id",),
+    ),
+    Difference(
+        "what the calls above left",
+        f"200 ant, LOGGED_MODEL_READY,  c, {ANT_TAGS}, d/e x, team blue, {ANT_PARAMS}, p 1, s ",
+        f"200 ant, LOGGED_MODEL_READY, {ANT_TAGS}, team blue, {ANT_PARAMS}, p 1, r 1, s ",
+        ("look at the model's parts",),
+    ),
+    Difference(
+        "the same; and a NaN is no zero",
+        f"200 ant, LOGGED_MODEL_READY,  c, {ANT_TAGS}, d/e x, team blue, {ANT_PARAMS}, p 1, s , {ANT_METRICS}, "
+        "nan 0.0, twice 0.5, val/acc 1.0",
+        f"200 ant, LOGGED_MODEL_READY, {ANT_TAGS}, team blue, {ANT_PARAMS}, p 1, r 1, s , {ANT_METRICS}, "
+        "nan NaN, twice 0.5, twice 0.75, val/acc 1.0",
+        ("look at the model's metrics",),
+    ),
+    Difference("an id may be written as a number", BAD, "200 {}", ("models of numbers",)),
+    Difference("a tag whose key has a slash can be deleted", NO_ENDPOINT, "200 {}", ("delete tag of a model: d/e",)),
+    Difference(
+        "MLflow keeps one point of a run and a moment",
+        SQL_ERROR,
+        "200 {}",
+        ("log metric of a model: another value of the same moment, the other",),
+    ),
+    Difference(
+        "a dataset without a digest is any of that name; MLflow finds none",
+        "200 {}",
+        "200 dog, cat",
+        ("models on any train",),
+    ),
+    Difference(
+        "a status has a name", "200 {}", "200 dog", models_where("status = 'READY'", "status = 'LOGGED_MODEL_READY'")
+    ),
+    Difference("double quotes quote, too", "200 {}", "200 cat", models_where('name = "cat"')),
+    Difference("a text is quoted", "200 cat", BAD, models_where("name = cat")),
+    Difference("a list holds something", "200 {}", BAD, models_where("name IN ()")),
+    *(
+        Difference("a superset of MLflow's grammar", BAD, found, models_where(*texts))
+        for found, texts in [
+            ("200 cat", ("attribute.name = 'cat'", "(name = 'cat')")),
+            ("200 dog, cat", ("name = 'cat' OR name = 'dog'",)),
+            ("200 Gnu_x, fox, elk, dog", ("NOT name = 'cat'",)),
+            (ALL_IN_ZOO, (" ",)),
+        ]
+    ),
+]
+
+DIFFERENCES = ERRORS + STRICTER + WIDER + TRUER + LOGGED_MODELS + REGISTRY

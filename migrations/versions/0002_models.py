@@ -37,8 +37,8 @@ def create_logged_models() -> None:
         Column("model_id", Bytewise, nullable=False),
         Column("experiment_id", Serial, nullable=False),
         Column("name", Bytewise, nullable=False),
-        Column("model_type", sa.Text(), nullable=True),
-        Column("source_run_id", Id, nullable=True),
+        Column("model_type", sa.Text(), nullable=False),
+        Column("source_run_id", Id, nullable=False),
         Column("artifact_uri", sa.Text(), nullable=False),
         Column("status", sa.Text(), nullable=False),
         Column("status_message", sa.Text(), nullable=True),
@@ -54,9 +54,7 @@ def create_logged_models() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
-        op.f("ix_logged_models_experiment_id_created_at_model_id"),
-        "logged_models",
-        ["experiment_id", "created_at", "model_id"],
+        "ix_logged_models_newest", "logged_models", ["experiment_id", sa.text("created_at DESC"), "model_id"]
     )
     op.create_index(op.f("ix_logged_models_experiment_id_name"), "logged_models", ["experiment_id", "name"])
     for part in ("params", "tags"):
@@ -79,10 +77,11 @@ def create_logged_models() -> None:
         Column("run_id", Serial, nullable=False),
         Column("value", sa.Double(), nullable=False),
         Column("is_nan", sa.SmallInteger(), nullable=False),
-        Column("dataset_name", sa.Text(), nullable=True),
-        Column("dataset_digest", sa.Text(), nullable=True),
+        Column("dataset_name", Bytewise, nullable=False),
+        Column("dataset_digest", Bytewise, nullable=False),
         PrimaryKey(
             *("logged_model_id", "metric_id", "scope", "recorded_at", "step", "run_id"),
+            *("value", "is_nan", "dataset_name", "dataset_digest"),
             name=op.f("pk_logged_model_metrics"),
         ),
         sqlite_with_rowid=False,

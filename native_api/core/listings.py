@@ -64,7 +64,7 @@ def page_of_runs(
     They come by the sort keys, then newest first, then by run_id.
     """
     asked = sorted(set(experiment_ids))
-    experiments = [number for number, project_id in _projects.rows(conn, asked) if project_id in actor.projects]
+    experiments = visible_experiments(conn, actor, asked)
     if not experiments:
         return Page([], None)
     conditions = conjuncts(condition)
@@ -79,6 +79,11 @@ def page_of_runs(
         parts = [_part(conn, [wanted.where(group(t.runs.c.experiment_id)) for group in groups], [first, *rest])]
     page = read(conn, parts, fingerprint("runs", asked, view, condition, sort_keys), limit, token)
     return Page([(row[0], row[1]) for row in page.items], page.next_token)
+
+
+def visible_experiments(conn: Connection, actor: Actor, asked: Sequence[int]) -> list[int]:
+    """Those of the experiments that are in view, by short id."""
+    return [number for number, project_id in _projects.rows(conn, asked) if project_id in actor.projects]
 
 
 _projects = db.Prepared(

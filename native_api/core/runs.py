@@ -11,11 +11,23 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from native_api.core import audit, clock, datasets, db, experiments, held_runs, metrics, run_configs, tags
+from native_api.core import (
+    audit,
+    clock,
+    datasets,
+    db,
+    experiments,
+    held_runs,
+    logged_model_metrics,
+    metrics,
+    run_configs,
+    tags,
+)
 from native_api.core import tables as t
 from native_api.core.access import Actor
 from native_api.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from native_api.core.held_runs import Held, active
+from native_api.core.logged_model_metrics import ModelPoint
 from native_api.core.run_configs import NewConfig
 from native_api.core.run_views import INFO, Run, RunInfo
 
@@ -277,9 +289,12 @@ def add_inputs(
 
 
 def add_outputs(conn: Connection, actor: Actor, run_id: str, models: Sequence[tuple[str, int]]) -> None:
-    """Record models that the run made, each with its step."""
+    """Record models that the run made, each with its step. What is recorded already is not recorded again."""
     held = active(conn, actor, run_id)
-    _add_models(conn, held, "output", models)
+    c = t.run_models.c
+    made = conn.execute(select(c.model_id, c.step).where(c.run_id == held.id, c.direction == "output"))
+    known = {(model, step) for model, step in made}
+    _add_models(conn, held, "output", [made for made in dict.fromkeys(models) if made not in known])
     held_runs.touch(conn, [held.id])
 
 
@@ -295,7 +310,10 @@ def _add_models(conn: Connection, held: Held, direction: str, models: Sequence[t
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """What one request adds to one run: all of it or nothing. `changes` are columns, such as a new run_name."""
+    """What one request adds to one run: all of it or nothing. `changes` are columns, such as a new run_name.
+
+    `model_points` are those of the points that tell of a logged model.
+    """
 
     actor: Actor
     run_id: str
@@ -303,11 +321,12 @@ class LogEntry:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, str] = field(default_factory=dict)
+    model_points: Sequence[ModelPoint] = ()
 
     @property
     def rows(self) -> int:
         """About how many rows it writes."""
-        return 1 + sum(map(len, self.points.values())) + len(self.params) + len(self.tags)
+        return 1 + sum(map(len, self.points.values())) + len(self.params) + len(self.tags) + len(self.model_points)
 
 
 def log(conn: Connection, entries: Sequence[LogEntry]) -> list[Problem | None]:
@@ -317,12 +336,16 @@ def log(conn: Connection, entries: Sequence[LogEntry]) -> list[Problem | None]:
     """
     held = held_runs.many(conn, {entry.run_id for entry in entries})
     configs = _configs(conn, held, entries)
+    told_of = {point.model_id for entry in entries for point in entry.model_points}
+    models = logged_model_metrics.find_models(conn, told_of) if told_of else {}
     problems: list[Problem | None] = []
     good: list[tuple[Held, LogEntry]] = []
     for entry in entries:
         try:
             run = held_runs.permitted(held.get(entry.run_id), entry.actor, entry.run_id)
             held_runs.require_active(run)
+            if entry.model_points:
+                logged_model_metrics.permit(models, entry.actor, entry.model_points)
             if configs:
                 configs.add(entry.actor, run, entry.params, entry.tags.get(tags.SOURCE_NAME))
         except (NotFound, Forbidden, Conflict, Invalid) as problem:
@@ -333,6 +356,8 @@ def log(conn: Connection, entries: Sequence[LogEntry]) -> list[Problem | None]:
     if configs:
         configs.write()
     metrics.append(conn, [(run.id, run.experiment_id, entry.points) for run, entry in good if entry.points])
+    if models:
+        logged_model_metrics.append(conn, models, [(run.id, entry.model_points) for run, entry in good])
     tags.put_on_runs(conn, {(run.id, key): value for run, entry in good for key, value in entry.tags.items()})
     _change_columns(conn, [(run, entry) for run, entry in good if entry.changes])
     touched = sorted({run.id for run, entry in good if entry.rows > 1 or entry.changes})

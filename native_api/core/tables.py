@@ -478,14 +478,14 @@ class LoggedModelColumns(TypedColumns):
     model_id: Named[str] = Column(Bytewise, unique=True)
     experiment_id: Named[int] = Column(Serial, ForeignKey("experiments.id"))
     name: Named[str] = Column(Bytewise)
-    model_type: Named[str | None] = Column(Text)
-    source_run_id: Named[str | None] = Column(Id)  # as the client said; maybe of no run here
+    model_type: Named[str] = Column(Text)  # in the client's words, or empty
+    source_run_id: Named[str] = Column(Id)  # the same; maybe of no run here
     artifact_uri: Named[str] = Column(Text)
     status: Named[str] = Column(Text)
     status_message: Named[str | None] = Column(Text)
     created_by: Named[str | None] = Column(Id, ForeignKey("users.user_id"))
     created_at: Named[int] = Column(Time)
-    updated_at: Named[int] = Column(Time)
+    updated_at: Named[int] = Column(Time)  # of its status or its end: tags, params and metrics do not count
     deleted_at: Named[int | None] = Column(Time)
 
 
@@ -494,9 +494,15 @@ logged_models = Table(
     metadata,
     LoggedModelColumns,
     one_of("status", "unspecified", "pending", "ready", "failed"),
-    Index(None, "experiment_id", "created_at", "model_id"),  # the default order of a search
     Index(None, "experiment_id", "name"),  # clients look for the models of a run by name
     sqlite_autoincrement=True,
+)
+# The default order of a search.
+Index(
+    "ix_logged_models_newest",
+    logged_models.c.experiment_id,
+    logged_models.c.created_at.desc(),
+    logged_models.c.model_id,
 )
 
 
@@ -519,7 +525,10 @@ logged_model_tags = Table("logged_model_tags", metadata, LoggedModelTagColumns, 
 
 
 class LoggedModelMetricColumns(TypedColumns):
-    """The points of a run that tell of a model, beside the run's own. Scope and is_nan as in `run_metric_values`."""
+    """The points of runs that tell of a model, beside the runs' own. Scope and is_nan as in `run_metric_values`.
+
+    Clustered so that the newest point of a metric is the last of a range.
+    """
 
     logged_model_id: Named[int] = Column(Serial, primary_key=True)
     metric_id: Named[int] = Column(Serial, primary_key=True)
@@ -527,10 +536,10 @@ class LoggedModelMetricColumns(TypedColumns):
     recorded_at: Named[int] = Column(Time, primary_key=True)
     step: Named[int] = Column(BigInteger, primary_key=True)
     run_id: Named[int] = Column(Serial, primary_key=True)
-    value: Named[float] = Column(Double)
-    is_nan: Named[int] = Column(SmallInteger)
-    dataset_name: Named[str | None] = Column(Text)
-    dataset_digest: Named[str | None] = Column(Text)
+    value: Named[float] = Column(Double, primary_key=True)
+    is_nan: Named[int] = Column(SmallInteger, primary_key=True)
+    dataset_name: Named[str] = Column(Bytewise, primary_key=True)  # what it was measured on, or empty
+    dataset_digest: Named[str] = Column(Bytewise, primary_key=True)
 
 
 # No foreign keys, as in `run_metric_values`.

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 from sqlalchemy import select
+from starlette.routing import compile_path
 from starlette.types import Message
 
 from native_api.core import db, writer
@@ -71,8 +73,12 @@ class Door(NamedTuple):
     def path(self) -> str:
         """Its whole path, with something in the place of parameters."""
         path = self.row.path.replace("{path:path}", "a.txt").replace("{workspace_name}", WORKSPACE)
-        path = path.replace("{folder:path}", "0/a")
+        path = path.replace("{folder:path}", "0/a").replace("{tag_key:path}", "k")
         return self.prefix + re.sub("{[a-z_]*}", "f" * 32, path)
+
+    def of(self, target: Target) -> str:
+        """The same, with the target's own in the place of parameters."""
+        return self._replace(row=replace(self.row, path=self.row.path.replace("{model_id}", target.model))).path
 
     @property
     def status(self) -> int:
@@ -125,10 +131,11 @@ def contents(settings: Settings) -> Iterator[Contents]:
 
 
 class Target(NamedTuple):
-    """An experiment and a run in it, each with a tag `k`. Beside them there is an empty workspace."""
+    """An experiment, a run and a model in it, each with a tag `k`. Beside them there is an empty workspace."""
 
     experiment: str
     run: str
+    model: str
 
 
 async def make_target(call: Caller) -> Target:
@@ -138,15 +145,20 @@ async def make_target(call: Caller) -> Target:
     tags = [{"key": "k", "value": "v"}]
     experiment = await made("/experiments/create", {"name": f"door {next(numbers)}", "tags": tags})
     run = await made("/runs/create", {**experiment, "tags": tags})
+    model = await made("/logged-models", {**experiment, "tags": tags})
     await call("POST", WORKSPACES, b'{"name": "%s"}' % WORKSPACE.encode())  # if it is not there
-    return Target(experiment["experiment_id"], run["run"]["info"]["run_id"])
+    return Target(experiment["experiment_id"], run["run"]["info"]["run_id"], model["model"]["info"]["model_id"])
+
+
+NOTHING = Target("987654321", "f" * 32, "f" * 32)
 
 
 def valid(target: Target) -> dict[str, dict[str, Any]]:
     """A good request to every endpoint that takes a message, with nearly every field."""
     run, experiment = {"run_id": target.run}, {"experiment_id": target.experiment}
     tag = {"key": "t", "value": "v"}
-    point = {"key": "m", "value": 0.5, "timestamp": 7, "step": 3}
+    measured = {"model_id": target.model, "dataset_name": "n", "dataset_digest": "d"}
+    point = {"key": "m", "value": 0.5, "timestamp": 7, "step": 3} | measured
     dataset = {"name": "n", "digest": "d", "source_type": "t", "source": "s", "schema": "{}", "profile": "{}"}
     model = {"artifact_path": "m", "flavors": {}, "utc_time_created": "now", "run_id": target.run}
     return {
@@ -192,7 +204,19 @@ def valid(target: Target) -> dict[str, dict[str, Any]]:
         "/mpu/complete/{folder:path}": {"path": "a", "upload_id": "u", "parts": [{"part_number": 1, "etag": "e"}]},
         "/mpu/abort/{folder:path}": {"path": "a", "upload_id": "u"},
         "/presigned/{path:path}": {},
-        "/logged-models/search": {"experiment_ids": [target.experiment]},
+        "/logged-models": {
+            **(experiment | {"name": "m", "model_type": "t", "source_run_id": target.run}),
+            **{"params": [tag], "tags": [tag]},
+        },
+        "/logged-models/search": {
+            **{"experiment_ids": [target.experiment], "filter": "metrics.m > 0", "max_results": 5},
+            **{"datasets": [{"dataset_name": "n", "dataset_digest": "d"}]},
+            **{"order_by": [{"field_name": "metrics.m", "dataset_name": "n", "dataset_digest": "d"}]},
+        },
+        "/logged-models/{model_id}": {"status": "LOGGED_MODEL_READY"},
+        "/logged-models/{model_id}/tags": {"tags": [tag]},
+        "/logged-models/{model_id}/tags/{tag_key:path}": {},
+        "/logged-models/{model_id}/params": {"params": [tag]},
         "/server-info": {},
         "/workspaces": {"name": f"door-{next(numbers)}", "description": "d"},
         "/workspaces/{workspace_name}": {"description": "d"},
@@ -260,7 +284,7 @@ def bodies(door: Door, good: dict[str, Any]) -> Iterator[Any]:
     """Bodies like the good one, but for one thing that its message does not allow. The path is not in the body."""
     assert not isinstance(door.row, Stream)
     schema = door.row.message.model_json_schema()
-    in_path = re.findall("{([a-z_]+)(?::path)?}", door.row.path)
+    in_path = re.findall("{([a-z_]+)[:}]", door.row.path)
     fields = {name: inner for name, inner in schema.get("properties", {}).items() if name not in in_path}
     required = [name for name in schema.get("required", ()) if name not in in_path]
     return spoiled(schema | {"properties": fields, "required": required}, good, schema.get("$defs", {}))
@@ -323,11 +347,11 @@ async def test_a_request_with_one_wrong_thing_is_refused_and_writes_nothing(
                 await call("POST", TRACKING + BEFORE[door.row.path], json.dumps(good).encode())
             before = contents()
             for bad in bodies(door, good):
-                answer = await call(door.row.method, door.path, json.dumps(bad).encode())
+                answer = await call(door.row.method, door.of(target), json.dumps(bad).encode())
                 check(answer, door, 400)
                 assert answer.json["error_code"] == "INVALID_PARAMETER_VALUE", (bad, answer)
             assert contents() == before
-            answer = await call(door.row.method, door.path, json.dumps(good).encode())
+            answer = await call(door.row.method, door.of(target), json.dumps(good).encode())
             check(answer, door, door.status)  # it was the one thing that was wrong
 
 
@@ -354,14 +378,14 @@ async def test_a_post_that_does_not_say_it_sends_json_is_refused(
     assert contents() == before
 
 
-async def test_an_unknown_run_or_experiment_is_not_there(
+async def test_an_unknown_run_experiment_or_model_is_not_there(
     call: Caller, doors: list[Door], contents: Contents, subtests: pytest.Subtests
 ) -> None:
     """Searches and histories of what is not there are empty."""
     before = contents()
     for door in doors:
-        good = valid(Target("987654321", "f" * 32))[door.row.path]
-        if good.keys() & {"run_id", "run_ids", "experiment_id", "experiment_ids"}:
+        good = valid(NOTHING)[door.row.path]
+        if good.keys() & {"run_id", "run_ids", "experiment_id", "experiment_ids"} or "{model_id}" in door.row.path:
             with subtests.test(door=door):
                 answer = await call(door.row.method, door.path, json.dumps(good).encode())
                 if re.search("search|history", door.row.path):
@@ -379,7 +403,7 @@ async def test_an_unknown_run_or_experiment_is_not_there(
 @st.composite
 def changes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     """An endpoint, and fields of its good request with anything in their place."""
-    path, good = draw(st.sampled_from(list(valid(Target("0", "f" * 32)).items())))
+    path, good = draw(st.sampled_from(list(valid(NOTHING._replace(experiment="0")).items())))
     names = st.sampled_from([*good, "page_token", "runUuid"])
     return path, draw(st.dictionaries(names, VALUES, max_size=2))
 
@@ -403,7 +427,7 @@ async def test_whatever_is_sent_is_answered(
     before = contents()
     for path, changed in sent:
         door = next(door for door in doors if door.row.path == path)
-        answer = await call(door.row.method, door.path, json.dumps(valid(target)[path] | changed).encode())
+        answer = await call(door.row.method, door.of(target), json.dumps(valid(target)[path] | changed).encode())
         check(answer, door)
         after = contents()
         assert answer.status == door.status or after == before
@@ -416,9 +440,10 @@ async def test_whatever_happened_to_a_body_on_its_way_it_is_answered(
     call: Caller, doors: list[Door], contents: Contents, number: int, places: tuple[int, int], between: bytes
 ) -> None:
     door = doors[number % len(doors)]
-    body = json.dumps(valid(await make_target(call))[door.row.path]).encode()
+    target = await make_target(call)
+    body = json.dumps(valid(target)[door.row.path]).encode()
     before = contents()
-    answer = await call(door.row.method, door.path, cut(body, places, between))
+    answer = await call(door.row.method, door.of(target), cut(body, places, between))
     check(answer, door)
     assert answer.status == door.status or contents() == before
 
@@ -439,7 +464,7 @@ async def test_whatever_the_query_is_it_is_answered(
 KEYS = [
     *("metrics.m", "metrics.`val/m`", "params.p", 'tags."k"', "status", "start_time", "run_id", "run_name"),
     *("dataset.name", "attributes.end_time", "tags.`mlflow.note.content`"),
-    *("name", "experiment_id", "creation_time", "last_update_time"),
+    *("name", "experiment_id", "creation_time", "last_update_time", "metrics.val/m", "model_id"),
 ]
 WORDS = [
     *("=<>(),%_'\"`\\;\0é"),
@@ -454,13 +479,17 @@ GRAMMAR = st.lists(
 ).map(" ".join)
 
 
-@given(st.sampled_from(["/runs/search", "/experiments/search"]), GRAMMAR, st.lists(GRAMMAR, max_size=2))
+SEARCHES = ["/runs/search", "/experiments/search", "/logged-models/search"]
+
+
+@given(st.sampled_from(SEARCHES), GRAMMAR, st.lists(GRAMMAR, max_size=2))
 @some
 async def test_whatever_a_filter_and_an_order_say_they_are_answered(
     call: Caller, doors: list[Door], path: str, text: str, order: list[str]
 ) -> None:
     door = next(door for door in doors if door.row.path == path)
-    body = {"experiment_ids": ["0"], "max_results": 2, "filter": text, "order_by": order}
+    order_by = [{"field_name": name} for name in order] if path == "/logged-models/search" else order
+    body = {"experiment_ids": ["0"], "max_results": 2, "filter": text, "order_by": order_by}
     check(await call("POST", TRACKING + path, json.dumps(body).encode()), door, 200, 400)
 
 
@@ -539,9 +568,9 @@ async def test_a_body_without_a_length_is_read_to_its_end_or_to_the_limit(
             await call("POST", TRACKING + BEFORE[door.row.path], good)
         before = contents()
         for parts in ([good, b" " * 10_000], [b" " * 10_001], [b" " * 100] * 101):
-            check(await call(door.row.method, door.path, parts), door, 413)
+            check(await call(door.row.method, door.of(target), parts), door, 413)
         assert contents() == before
-        check(await call(door.row.method, door.path, [good[:5], b"", good[5:], b" " * 5000]), door, door.status)
+        check(await call(door.row.method, door.of(target), [good[:5], b"", good[5:], b" " * 5000]), door, door.status)
 
 
 async def test_a_body_that_breaks_off_does_nothing(call: Caller, doors: list[Door], contents: Contents) -> None:
@@ -564,7 +593,7 @@ async def test_when_there_is_too_much_to_do_the_caller_is_told_when_to_come_agai
     for door in doors:
         if door.row.needs is Scope.PUBLIC:  # which asks nothing of the database
             continue
-        body = json.dumps(valid(Target("0", "f" * 32))[door.row.path]).encode()
+        body = json.dumps(valid(NOTHING._replace(experiment="0"))[door.row.path]).encode()
         answer = await call(door.row.method, door.path, body)
         check(answer, door, 429)
         assert (answer.json["error_code"], answer.headers[b"retry-after"]) == ("RESOURCE_EXHAUSTED", b"1")
@@ -578,13 +607,13 @@ async def test_what_no_list_names_is_an_unknown_endpoint(
     call: Caller, every_door: list[Door], contents: Contents
 ) -> None:
     """Other methods too, and in JSON: clients go back to older endpoints only at this code. Natively they are 405."""
-    known = {(door.row.method, door.path) for door in every_door}
+    known = [(door.row.method, compile_path(door.prefix + door.row.path)[0]) for door in every_door]
     before = contents()
     for door in every_door:
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "NONSENSE"):
             others = [] if "{" in door.row.path else [door.path + "x", door.path.upper(), "/" + door.path]
             for path in (door.path, *others):
-                if (method, path) not in known:
+                if not any(method == its_method and pattern.match(path) for its_method, pattern in known):
                     is_native = door.surface.name == "native" and path == door.path
                     answer = await call(method, path)
                     check(answer, door, 405 if is_native else 404)

@@ -173,7 +173,7 @@ async def test_tags_change_and_go(mlflow: MLflow) -> None:
         await mlflow.refused("runs/delete-tag", "RESOURCE_DOES_NOT_EXIST", run_id=run_id, key=key)
 
 
-async def test_inputs_keep_their_first_record_and_outputs_add_up(mlflow: MLflow) -> None:
+async def test_inputs_and_outputs_keep_their_first_record(mlflow: MLflow) -> None:
     run_id = await mlflow.run()
     dataset = {"name": "iris", "digest": "d1", "source_type": "local", "source": "{}", "schema": "s", "profile": "p"}
     for context in ("training", "eval"):
@@ -184,7 +184,8 @@ async def test_inputs_keep_their_first_record_and_outputs_add_up(mlflow: MLflow)
             datasets=[{"dataset": dataset, "tags": tags}],
             models=[{"model_id": "m-1"}],
         )
-        await mlflow("runs/outputs", run_id=run_id, models=[{"model_id": "m-2", "step": 4}])
+        for step in (4, 5):
+            await mlflow("runs/outputs", run_id=run_id, models=[{"model_id": "m-2", "step": step}])
     run = (await mlflow.get("runs/get", run_id=run_id))["run"]
     (used,) = run["inputs"]["dataset_inputs"]
     assert used["dataset"] == dataset
@@ -193,7 +194,7 @@ async def test_inputs_keep_their_first_record_and_outputs_add_up(mlflow: MLflow)
         "other": "training",
     }
     assert run["inputs"]["model_inputs"] == [{"model_id": "m-1"}]
-    assert run["outputs"] == {"model_outputs": [{"model_id": "m-2", "step": 4}] * 2}
+    assert run["outputs"] == {"model_outputs": [{"model_id": "m-2", "step": step} for step in (4, 5)]}
 
 
 async def test_each_run_shows_the_source_it_logged(mlflow: MLflow) -> None:

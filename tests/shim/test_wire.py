@@ -232,7 +232,9 @@ POINTS = st.fixed_dictionaries(
     },
     optional={
         "step": st.sampled_from([0, -(2**63), 2**63, "-3", 3.0]) | SCALARS,
-        "dataset_name": SCALARS,
+        "model_id": st.sampled_from(["m-1", "", "a\0"]) | SCALARS,
+        "dataset_name": st.sampled_from(["d", "d" * 500, "d" * 501, "a\0"]) | SCALARS,
+        "dataset_digest": st.sampled_from(["1", "d" * 37]) | SCALARS,
     },
 )
 
