@@ -30,7 +30,7 @@ _VERSION_COLUMNS: Mapping[str, ColumnElement[str] | ColumnElement[int]] = {
     "updated_at": _v.updated_at,
 }
 _BY_NAME = SortKey(Attribute("name"))
-_NEWEST_FIRST = SortKey(Attribute("version"), descending=True)
+NEWEST_FIRST = SortKey(Attribute("version"), descending=True)
 _LAST_CHANGED_FIRST = SortKey(Attribute("updated_at"), descending=True)
 
 
@@ -78,7 +78,7 @@ def find_versions(
     statement = select(*model_versions.COLUMNS).select_from(model_versions.JOINED).where(of_projects)
     if condition is not None:
         statement = statement.where(clause(condition, partial(_version_comparison, conn)))
-    by = [*(sort_keys or [_LAST_CHANGED_FIRST]), _BY_NAME, _NEWEST_FIRST]
+    by = [*(sort_keys or [_LAST_CHANGED_FIRST]), _BY_NAME, NEWEST_FIRST]
     order = [*_columns(_VERSION_COLUMNS, by), Column(_v.id, int)]
     query = fingerprint("model versions", sorted(actor.projects), condition, sort_keys, prompts)
     page = read(conn, [Part(_chosen(statement, prompts), order)], query, limit, token)

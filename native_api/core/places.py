@@ -91,12 +91,14 @@ def root_of_version(conn: Connection, actor: Actor, name: str, version: int) -> 
         t.model_versions, t.registered_models, v.registered_model_id == r.registered_model_id
     )
     in_view = r.project_id.in_({actor.project_id} & actor.projects.keys())
-    held = joined.where(in_view, r.name == name, v.version == version, v.deleted_at.is_(None))
+    held = joined.where(in_view, r.name == name, v.version == version)
     uri = conn.execute(held).scalar_one_or_none()
     if uri is None:
         raise NotFound("model version", f"{name} {version}")
-    if uri.startswith("models:/m-"):
-        return root_of_model(conn, actor, uri.removeprefix("models:/").partition("/")[0])
+    if uri.startswith("runs:/"):
+        run_id, _, path = uri.removeprefix("runs:/").partition("/")
+        root = root_of_run(conn, actor, run_id)
+        return root if root.key is None else Root(uri, f"{root.key}/{safe_key(path)}")
     key = proxied_key(uri)
     if key is not None:
         get_place(conn, actor, key)  # it names whatever whoever made it said

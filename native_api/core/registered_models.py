@@ -70,6 +70,16 @@ def get(conn: Connection, actor: Actor, project_id: str, name: str) -> Registere
     return found
 
 
+def find_project(conn: Connection, actor: Actor, name: str) -> str:
+    """The project in view that has a model of this name. NotFound if none has one, Invalid if several have."""
+    found = conn.scalars(select(_c.project_id).where(_c.project_id.in_(list(actor.projects)), _c.name == name)).all()
+    if not found:
+        raise NotFound("registered model", name)
+    if len(found) > 1:
+        raise Invalid(f"Several projects have a registered model {name!r}: say which one with project_id")
+    return found[0]
+
+
 def with_labels(conn: Connection, models: Sequence[RegisteredModel]) -> list[RegisteredModel]:
     """The models with their tags and aliases."""
     tags: dict[str, dict[str, str]] = {}

@@ -13,8 +13,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from native_api.core import clock, db, schema
-from native_api.core import tables as t
+from native_api.core import db, schema
 from native_api.core.access_tokens import Keys
 from native_api.settings import Settings
 from native_api.web.auth import Guard
@@ -241,19 +240,12 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     async with app.lifespan():
         call = Caller(app)
         run = (await call("POST", f"{API}/runs/create", b'{"experiment_id": "0"}')).json["run"]["info"]["run_id"]
-        home = Home("0", run, f"m-{clock.new_id()}", "model", f"0/{run}/artifacts")
+        made = await call("POST", f"{API}/logged-models", b'{"experiment_id": "0", "name": "m"}')
+        home = Home("0", run, made.json["model"]["info"]["model_id"], "model", f"0/{run}/artifacts")
         model = f"0/models/{home.model_id}/artifacts"
-        engine = db.create_writer(db.parse_url(url))
-        with engine.begin() as conn:
-            project = conn.execute(t.experiments.select()).one().project_id
-            times, uri = {"created_at": 1, "updated_at": 1}, f"mlflow-artifacts:/{model}"
-            logged = {"model_id": home.model_id, "experiment_id": 0, "name": "m", "artifact_uri": uri}
-            conn.execute(t.logged_models.insert(), logged | {"status": "ready"} | times)
-            registered = {"registered_model_id": "r" * 32, "project_id": project, "name": home.model_name}
-            conn.execute(t.registered_models.insert(), registered | times)
-            version = {"registered_model_id": "r" * 32, "version": 1, "source": uri, "storage_uri": uri}
-            conn.execute(t.model_versions.insert(), version | {"stage": "none", "status": "ready"} | times)
-        engine.dispose()
+        await call("POST", f"{API}/registered-models/create", json.dumps({"name": home.model_name}).encode())
+        version = {"name": home.model_name, "source": f"models:/{home.model_id}", "model_id": home.model_id}
+        assert (await call("POST", f"{API}/model-versions/create", json.dumps(version).encode())).status == 200
         for folder in (root, root / home.folder, root / model):
             (folder / "deep").mkdir(parents=True, exist_ok=True)
             (folder / "link").symlink_to(outside / "secret")

@@ -7,9 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
 
-from native_api.core import clock, db
+from native_api.core import db
 from native_api.core import tables as t
 from native_api.settings import Settings
 from tests.shim.conftest import MLflow
@@ -34,21 +33,12 @@ class Model:
 
 
 @pytest.fixture
-async def model(http: httpx.AsyncClient, mlflow: MLflow, settings: Settings) -> Model:
-    experiment, model_id, name = await mlflow.experiment(), f"m-{clock.new_id()}", clock.new_id()
-    uri = f"mlflow-artifacts:/{experiment}/models/{model_id}/artifacts"
-    engine = db.create_writer(db.parse_url(settings.database_url))
-    with engine.begin() as conn:
-        times = {"created_at": 1, "updated_at": 1}
-        model = {"model_id": model_id, "experiment_id": int(experiment), "name": "m", "artifact_uri": uri}
-        conn.execute(t.logged_models.insert(), model | {"status": "ready"} | times)
-        of = select(t.experiments.c.project_id).where(t.experiments.c.id == int(experiment))
-        registered = {"registered_model_id": name, "project_id": conn.execute(of).scalar_one(), "name": name}
-        conn.execute(t.registered_models.insert(), registered | times)
-        for version, kept in enumerate([uri, f"models:/{model_id}", "s3://bucket/x"], 1):
-            row = {"registered_model_id": name, "version": version, "source": kept, "storage_uri": kept}
-            conn.execute(t.model_versions.insert(), row | {"stage": "none", "status": "ready"} | times)
-    engine.dispose()
+async def model(http: httpx.AsyncClient, mlflow: MLflow) -> Model:
+    made = (await mlflow("logged-models", experiment_id=await mlflow.experiment(), name="m"))["model"]["info"]
+    model_id, uri, name = made["model_id"], made["artifact_uri"], made["model_id"].removeprefix("m-")
+    await mlflow("registered-models/create", name=name)
+    for source, of in ((uri, model_id), (f"models:/{model_id}", model_id), ("s3://bucket/x", None)):
+        await mlflow("model-versions/create", name=name, source=source, model_id=of)
     home = uri.removeprefix("mlflow-artifacts:/")
     assert (await http.put(f"{PROXY}/{home}/d/a.html", content=b"<p>")).status_code == 200
     return Model(model_id, home, name)
@@ -102,20 +92,14 @@ async def test_a_file_of_no_version_is_not(
     assert (await http.get("/model-versions/get-artifact", params=asked)).status_code == status
 
 
-async def test_a_deleted_model_and_version_have_no_files(
-    http: httpx.AsyncClient, mlflow: MLflow, model: Model, settings: Settings
-) -> None:
-    engine = db.create_writer(db.parse_url(settings.database_url))
-    with engine.begin() as conn:
-        conn.execute(t.logged_models.update().where(t.logged_models.c.model_id == model.model_id).values(deleted_at=1))
-        mine = t.model_versions.c.registered_model_id == model.name
-        conn.execute(t.model_versions.update().where(mine, t.model_versions.c.version == 1).values(deleted_at=1))
-    engine.dispose()
+async def test_a_deleted_model_and_version_have_no_files(http: httpx.AsyncClient, mlflow: MLflow, model: Model) -> None:
+    await mlflow(f"logged-models/{model.model_id}", method="DELETE")
     path = f"logged-models/{model.model_id}/artifacts/directories"
     await mlflow.refused(path, "RESOURCE_DOES_NOT_EXIST", "GET")
-    for version in ("1", "2"):
-        asked = {"name": model.name, "version": version, "path": "d/a.html"}
-        assert (await http.get("/model-versions/get-artifact", params=asked)).status_code == 404
+    asked = {"name": model.name, "version": "1", "path": "d/a.html"}
+    assert (await http.get("/model-versions/get-artifact", params=asked)).status_code == 200
+    await mlflow("model-versions/delete", method="DELETE", name=model.name, version="1")
+    assert (await http.get("/model-versions/get-artifact", params=asked)).status_code == 404
 
 
 async def test_what_is_in_another_project_is_not_there(http: httpx.AsyncClient, mlflow: MLflow, model: Model) -> None:
