@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, NotRequired, Required
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from typing_extensions import TypedDict
 
 from native_api.core import model_aliases, registered_models
@@ -44,7 +44,7 @@ def _number(text: object) -> int:
     raise ValueError("not the number of a version")
 
 
-VersionNumber = Annotated[int, BeforeValidator(_number)]
+VersionNumber = Annotated[int, BeforeValidator(_number), WithJsonSchema({"type": "string", "minLength": 1})]
 
 STAGE_NAMES = dict(zip(STAGES, ("None", "Staging", "Production", "Archived"), strict=True))
 

@@ -57,9 +57,9 @@ async def call(settings: Settings) -> AsyncIterator[Caller]:
 REFUSED = {
     **dict.fromkeys(["/mpu/create/{folder:path}", "/mpu/complete/{folder:path}", "/mpu/abort/{folder:path}"], 501),
     **dict.fromkeys(["/artifacts/presigned-upload-url", "/artifacts/presigned-download-url"], 400),
-    **dict.fromkeys(["/presigned/{path:path}", "/logged-models/{model_id}/artifacts/directories"], 404),
+    "/presigned/{path:path}": 404,
 }
-"""How good requests are refused: a folder has no addresses, and what is in the place of parameters is not there."""
+"""How good requests are refused: a folder has no addresses, and what is in the place of the path is not there."""
 
 
 class Door(NamedTuple):
@@ -131,11 +131,15 @@ def contents(settings: Settings) -> Iterator[Contents]:
 
 
 class Target(NamedTuple):
-    """An experiment, a run and a model in it, each with a tag `k`. Beside them there is an empty workspace."""
+    """An experiment, a run and a model in it, and a registered model with a version 1 and an alias `best`.
+
+    Each has a tag `k`. Beside them there is an empty workspace.
+    """
 
     experiment: str
     run: str
     model: str
+    registered: str
 
 
 async def make_target(call: Caller) -> Target:
@@ -146,16 +150,23 @@ async def make_target(call: Caller) -> Target:
     experiment = await made("/experiments/create", {"name": f"door {next(numbers)}", "tags": tags})
     run = await made("/runs/create", {**experiment, "tags": tags})
     model = await made("/logged-models", {**experiment, "tags": tags})
+    name = {"name": f"door {next(numbers)}"}
+    await made("/registered-models/create", name | {"tags": tags})
+    await made("/model-versions/create", name | {"source": "s3://b/m", "tags": tags})
+    await made("/registered-models/alias", name | {"alias": "best", "version": "1"})
     await call("POST", WORKSPACES, b'{"name": "%s"}' % WORKSPACE.encode())  # if it is not there
-    return Target(experiment["experiment_id"], run["run"]["info"]["run_id"], model["model"]["info"]["model_id"])
+    run_id, model_id = run["run"]["info"]["run_id"], model["model"]["info"]["model_id"]
+    return Target(experiment["experiment_id"], run_id, model_id, name["name"])
 
 
-NOTHING = Target("987654321", "f" * 32, "f" * 32)
+NOTHING = Target("987654321", "f" * 32, "f" * 32, "nothing")
 
 
 def valid(target: Target) -> dict[str, dict[str, Any]]:
     """A good request to every endpoint that takes a message, with nearly every field."""
     run, experiment = {"run_id": target.run}, {"experiment_id": target.experiment}
+    registered = {"name": target.registered}
+    version = registered | {"version": "1"}
     tag = {"key": "t", "value": "v"}
     measured = {"model_id": target.model, "dataset_name": "n", "dataset_digest": "d"}
     point = {"key": "m", "value": 0.5, "timestamp": 7, "step": 3} | measured
@@ -217,6 +228,28 @@ def valid(target: Target) -> dict[str, dict[str, Any]]:
         "/logged-models/{model_id}/tags": {"tags": [tag]},
         "/logged-models/{model_id}/tags/{tag_key:path}": {},
         "/logged-models/{model_id}/params": {"params": [tag]},
+        "/registered-models/create": {"name": f"made {next(numbers)}", "tags": [tag], "description": "d"},
+        "/registered-models/rename": registered | {"new_name": f"renamed {next(numbers)}"},
+        "/registered-models/update": registered | {"description": "d"},
+        "/registered-models/delete": registered,
+        "/registered-models/get": registered,
+        "/registered-models/search": {"filter": "name LIKE 'd%'", "max_results": 5, "order_by": ["name"]},
+        "/registered-models/get-latest-versions": registered | {"stages": ["None"]},
+        "/registered-models/set-tag": registered | tag,
+        "/registered-models/delete-tag": registered | {"key": "k"},
+        "/registered-models/alias": version | {"alias": "best"},
+        "/model-versions/create": {
+            **registered,
+            **{"source": "s3://b/m", "run_id": target.run, "run_link": "l", "tags": [tag], "description": "d"},
+        },
+        "/model-versions/update": version | {"description": "d"},
+        "/model-versions/transition-stage": version | {"stage": "Staging", "archive_existing_versions": True},
+        "/model-versions/delete": version,
+        "/model-versions/get": version,
+        "/model-versions/get-download-uri": version,
+        "/model-versions/search": {"filter": "name LIKE 'd%'", "max_results": 5, "order_by": ["name"]},
+        "/model-versions/set-tag": version | tag,
+        "/model-versions/delete-tag": version | {"key": "k"},
         "/server-info": {},
         "/workspaces": {"name": f"door-{next(numbers)}", "description": "d"},
         "/workspaces/{workspace_name}": {"description": "d"},
@@ -378,6 +411,17 @@ async def test_a_post_that_does_not_say_it_sends_json_is_refused(
     assert contents() == before
 
 
+NAMED = {"run_id", "run_ids", "experiment_id", "experiment_ids"}
+"""Fields that name what may not be there."""
+
+
+def names_something(door: Door, good: dict[str, Any]) -> bool:
+    """Whether the request is about a thing that has to be there."""
+    if door.surface.name == "model registry":
+        return "name" in good and door.row.path != "/registered-models/create"
+    return bool(good.keys() & NAMED) or "{model_id}" in door.row.path
+
+
 async def test_an_unknown_run_experiment_or_model_is_not_there(
     call: Caller, doors: list[Door], contents: Contents, subtests: pytest.Subtests
 ) -> None:
@@ -385,7 +429,7 @@ async def test_an_unknown_run_experiment_or_model_is_not_there(
     before = contents()
     for door in doors:
         good = valid(NOTHING)[door.row.path]
-        if good.keys() & {"run_id", "run_ids", "experiment_id", "experiment_ids"} or "{model_id}" in door.row.path:
+        if names_something(door, good):
             with subtests.test(door=door):
                 answer = await call(door.row.method, door.path, json.dumps(good).encode())
                 if re.search("search|history", door.row.path):
