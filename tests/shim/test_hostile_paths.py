@@ -192,6 +192,7 @@ LISTS = {"GET /artifacts", "GET /artifacts/list", "GET /logged-models/{model_id}
 
 URI_FIELDS = {
     ("POST /experiments/create", "artifact_location"),
+    ("POST /model-versions/create", "source"),
     ("POST /runs/log-inputs", "source"),
     *((row, "location") for row in ("POST /workspaces", "PATCH /workspaces/{workspace_name}")),
 }
@@ -200,6 +201,11 @@ URI_FIELDS = {
 
 KEEPERS = [
     Taker("POST /experiments/create", in_body(f"{API}/experiments/create", "artifact_location", name="{fresh}")),
+    Taker("POST /model-versions/create", in_body(f"{API}/model-versions/create", "source", name="{model_name}")),
+    Taker(
+        "POST /model-versions/create, of a run",
+        in_body(f"{API}/model-versions/create", "source", name="{model_name}", run_id="{run_id}"),
+    ),
 ]
 """Endpoints that take a place and keep it: it may be refused, and whatever is kept is never opened."""
 
@@ -312,14 +318,24 @@ async def test_a_place_that_is_kept_is_not_opened(site: Site, taker: Taker) -> N
         told = (taker.row, path, answer)
         check(answer, told)
         if answer.status < 400:
-            number = answer.json.get("experiment_id", "0")
-            body = json.dumps({"experiment_id": number}).encode()
-            run = (await site.call("POST", f"{API}/runs/create", body)).json["run"]["info"]["run_id"]
-            listed = await site.call("GET", f"{API}/artifacts/list", query=f"run_id={run}".encode())
-            assert "files" not in listed.json, told
+            await look_there(site, answer.json, told)
         else:
             assert answer.json.keys() == {"error_code", "message"}, told
     assert site.around() == before
+
+
+async def look_there(site: Site, made: dict[str, Any], told: object) -> None:
+    """Ask for what is in a place that was kept, as that of an experiment or of a version of a model."""
+    if "model_version" in made:
+        for name in ("secret", "outside/secret", "passwd", "a.txt"):
+            asked = {key: made["model_version"][key] for key in ("name", "version")} | {"path": name}
+            got = await site.call("GET", "/model-versions/get-artifact", query=urlencode(asked).encode())
+            assert got.status in (400, 404), told
+    else:
+        body = json.dumps(made).encode()
+        run = (await site.call("POST", f"{API}/runs/create", body)).json["run"]["info"]["run_id"]
+        listed = await site.call("GET", f"{API}/artifacts/list", query=f"run_id={run}".encode())
+        assert "files" not in listed.json, told
 
 
 def check(answer: Answer, told: object) -> None:
