@@ -1,7 +1,7 @@
 """A server for the session, and a fresh experiment for each test.
 
 COMPAT_TARGET=stock runs the same tests against MLflow's own server: what they claim must be true of MLflow first.
-COMPAT_TARGET=postgresql runs them against ours on PostgreSQL.
+COMPAT_TARGET=postgresql runs them against ours on PostgreSQL; sqlite-s3 and postgresql-s3 with artifacts in a bucket.
 MLFLOW_SHIM_COMMAND and MLFLOW_COMMAND name the two programs where they are not in their usual places.
 """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from subprocess import STDOUT, Popen, TimeoutExpired
 
 from compat_tests import servers
+from tests import s3
 
 
 class Server:
@@ -49,7 +50,7 @@ class Server:
 
 @contextmanager
 def running(database: str, folder: Path) -> Iterator[Server]:
-    """A server with a fresh database: `sqlite`, or `postgresql` and two workers."""
+    """A server with a fresh database: `sqlite`, or `postgresql` and two workers; with `-s3`, a bucket for artifacts."""
     with fresh(database, folder) as options:
         server = Server(folder, options)
         try:
@@ -61,7 +62,12 @@ def running(database: str, folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def fresh(database: str, folder: Path) -> Iterator[list[str]]:
-    """The options that put a server on a fresh database of this kind."""
+    """The options that put a server on a fresh database of this kind, and on a bucket; its credentials are given on."""
+    if database.endswith("-s3"):
+        with s3.running() as buckets, fresh(database.removesuffix("-s3"), folder) as options:
+            os.environ.update(buckets.environment)
+            yield [*options, "--artifacts-destination", f"s3://{buckets.new_bucket()}/artifacts"]
+        return
     if database == "sqlite":
         yield ["--database-url", f"sqlite:///{folder}/tracking.db"]
         return

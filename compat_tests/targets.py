@@ -1,4 +1,6 @@
-"""The server that tests speak to, by name: ours on `sqlite` or `postgresql`, or MLflow's own, `stock`."""
+"""The server that tests speak to, by name: ours on `sqlite` or `postgresql`, or MLflow's own, `stock`.
+
+With `-s3` added, ours keeps artifacts in a bucket."""
 
 import os
 from collections.abc import Iterator

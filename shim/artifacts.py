@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from posixpath import basename
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from anyio.to_thread import run_sync
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -27,6 +28,11 @@ from shim.wire import read
 
 Answer = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+P = ParamSpec("P")
+
+THREADS = 32
+"""How many calls to the store are made at once."""
 
 MAX_UPLOAD = 10 * 1024 * 1024
 """How much `upload-artifact` takes, which is for the UI's notes."""
@@ -39,6 +45,11 @@ class Files:
     store: Store
     known: Known = field(default_factory=Known)
     arrivals: Arrivals = field(default_factory=Arrivals)
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "store"))
+
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Have the store do something in a thread: anyio's way there takes three times as long."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, partial(call, *args, **kwargs))
 
     # The proxy: paths below `mlflow-artifacts:/`
 
@@ -57,18 +68,18 @@ class Files:
         """While one block is written the next one is received: no more than these two are held."""
         first: list[bytes] = await anext(blocks, [])
         if sum(map(len, first)) < BLOCK:  # that was all
-            return await run_sync(self.store.put, key, first)
-        growing = await run_sync(self.store.open_upload, key)
-        writing = asyncio.create_task(run_sync(growing.write, first))
+            return await self.run(self.store.put, key, first)
+        growing = await self.run(self.store.open_upload, key)
+        writing = asyncio.create_task(self.run(growing.write, first))
         try:
             async for block in blocks:
                 await writing
-                writing = asyncio.create_task(run_sync(growing.write, block))
+                writing = asyncio.create_task(self.run(growing.write, block))
             await writing
-            return await run_sync(growing.finish)
+            return await self.run(growing.finish)
         finally:
             await asyncio.wait([writing])
-            await run_sync(growing.abort)
+            await self.run(growing.abort)
 
     async def arrived(self, door: Door, actor: Actor, place: Place, stored: Stored) -> None:
         """Record a file that is in its place, if it is a run's."""
@@ -93,14 +104,14 @@ class Files:
         """What is in a folder, each by its own name. Files, absent folders and the root have nothing in them."""
         key = safe_key(msg.path or "", folder=True)
         known = await door.read(lambda conn: places.find_place(conn, actor, key))
-        return _listing(await run_sync(self.store.entries, key) if known else [], "")
+        return _listing(await self.run(self.store.entries, key) if known else [], "")
 
     async def delete(self, door: Door, actor: Actor, request: Request) -> Response:
         """Delete a file, or a folder with all in it. What is not there is fine."""
         key = safe_key(request.path_params["path"], folder=True)
         place = await door.read(lambda conn: places.get_place(conn, actor, key, Scope.WRITE))
         await door.write(lambda conn: forget(conn, actor, place))
-        await run_sync(self.store.delete, key)
+        await self.run(self.store.delete, key)
         return Response(b"{}", media_type="application/json")
 
     # The tracking side: paths below a run, a logged model or a model version
@@ -119,7 +130,7 @@ class Files:
         return await self._list(await door.read(lambda conn: places.root_of_model(conn, actor, msg.model_id)), path)
 
     async def _list(self, root: Root, path: str) -> Answer:
-        entries = [] if root.key is None else await run_sync(self.store.entries, _joined(root.key, path))
+        entries = [] if root.key is None else await self.run(self.store.entries, _joined(root.key, path))
         return {"root_uri": root.uri} | _listing(entries, path)
 
     async def download_of_run(self, door: Door, actor: Actor, request: Request) -> Response:
@@ -144,7 +155,7 @@ class Files:
         return await self._file(_kept(root, path))
 
     async def _file(self, key: str) -> Response:
-        return Download(await run_sync(self.store.read, key, BLOCK), basename(key))
+        return Download(await self.run(self.store.read, key, BLOCK), basename(key))
 
     async def upload_to_run(self, door: Door, actor: Actor, request: Request) -> Response:
         """Store the body, which is short, under a run's path."""
@@ -154,7 +165,7 @@ class Files:
         root = await door.read(lambda conn: places.root_of_run(conn, actor, msg.run_id))
         key = _kept(root, path)
         place = await self.place(door, actor, key, Scope.WRITE)
-        await self.arrived(door, actor, place, await run_sync(self.store.put, key, [content]))
+        await self.arrived(door, actor, place, await self.run(self.store.put, key, [content]))
         return Response(media_type="application/json")
 
 

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from anyio.to_thread import run_sync
 from sqlalchemy import Connection
 
 from native_api.core import places
@@ -35,19 +34,19 @@ class Addresses:
 
     async def abilities(self) -> tuple[bool, bool]:
         """Whether clients may put files in parts, and whether they may get them, past the server."""
-        direct = await run_sync(self.files.store.direct)
+        direct = await self.files.run(self.files.store.direct)
         return direct is not None and await self._multipart() is not None, direct is not None
 
     async def _multipart(self) -> Multipart | None:
-        direct = await run_sync(self.files.store.direct)
-        return None if direct is None else await run_sync(direct.multipart)
+        direct = await self.files.run(self.files.store.direct)
+        return None if direct is None else await self.files.run(direct.multipart)
 
     # The proxy: paths below `mlflow-artifacts:/`
 
     async def begin(self, door: Door, actor: Actor, msg: m.BeginUpload) -> Answer:
         """An address for each part of a file."""
         place, multipart = await self._upload(door, actor, msg.folder, msg.path)
-        begun = await run_sync(multipart.begin, place.key, msg.num_parts, PART_SECONDS)
+        begun = await self.files.run(multipart.begin, place.key, msg.num_parts, PART_SECONDS)
         parts = [{"url": url, "part_number": number, "headers": {}} for number, url in enumerate(begun.urls, 1)]
         return {"upload_id": begun.upload_id, "credentials": parts}
 
@@ -55,14 +54,14 @@ class Addresses:
         """Make the file of its parts; answered once it is there, and recorded like any other."""
         place, multipart = await self._upload(door, actor, msg.folder, msg.path)
         parts = [Part(part.part_number, part.etag) for part in msg.parts]
-        stored = await run_sync(multipart.complete, place.key, msg.upload_id, parts)
+        stored = await self.files.run(multipart.complete, place.key, msg.upload_id, parts)
         await self.files.arrived(door, actor, place, stored)
         return {}
 
     async def abort(self, door: Door, actor: Actor, msg: m.AbortUpload) -> Answer:
         """Give up a file that was put in parts."""
         place, multipart = await self._upload(door, actor, msg.folder, msg.path)
-        await run_sync(multipart.abort, place.key, msg.upload_id)
+        await self.files.run(multipart.abort, place.key, msg.upload_id)
         return {}
 
     async def _upload(self, door: Door, actor: Actor, folder: str, path: str) -> tuple[Place, Multipart]:
@@ -79,10 +78,10 @@ class Addresses:
         """The address of a file."""
         key = safe_key(msg.path)
         await self.files.place(door, actor, key)
-        direct = await run_sync(self.files.store.direct)
+        direct = await self.files.run(self.files.store.direct)
         if direct is None:
             raise Unsupported("Multipart download is not supported for the current artifact repository")
-        address = await run_sync(direct.download, key, DOWNLOAD_SECONDS)
+        address = await self.files.run(direct.download, key, DOWNLOAD_SECONDS)
         return {"url": address.url, "headers": address.headers, "file_size": address.size}
 
     # The tracking side: paths below a run or a logged model
@@ -100,20 +99,20 @@ class Addresses:
 
         key, direct = await self._presign(await door.read(find), path, "upload")
         await self.files.place(door, actor, key, Scope.WRITE)
-        return _presigned(await run_sync(direct.upload, key, msg.expiration))
+        return _presigned(await self.files.run(direct.upload, key, msg.expiration))
 
     async def presign_download(self, door: Door, actor: Actor, msg: m.PresignDownload) -> Answer:
         """Where to get a file of a run."""
         path = safe_key(msg.path)
         root = await door.read(lambda conn: places.root_of_run(conn, actor, msg.run_id))
         key, direct = await self._presign(root, path, "download")
-        return _presigned(await run_sync(direct.download, key, msg.expiration))
+        return _presigned(await self.files.run(direct.download, key, msg.expiration))
 
     async def _presign(self, root: Root, path: str, way: str) -> tuple[str, Direct]:
         """The key of a path, and how to get there. The server signs for no place that a caller names."""
         if root.key is None:
             raise Unsupported(f"Presigned {way} is not supported for the current artifact repository")
-        direct = await run_sync(self.files.store.direct)
+        direct = await self.files.run(self.files.store.direct)
         if direct is None:
             raise Invalid(
                 f"Presigned {way} is not supported for proxied artifact storage "

@@ -173,7 +173,7 @@ class Arrival(NamedTuple):
 def record_all(conn: Connection, arrivals: Sequence[Arrival]) -> None:
     """Note files that have arrived, as `record` does: all of them, in a fixed number of statements if all are new."""
     try:
-        with conn.begin_nested():
+        with db.savepoint(conn):
             _record_new(conn, arrivals)
     except _SomeKnownError:
         for arrival in arrivals:
