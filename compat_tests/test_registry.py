@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -166,8 +167,7 @@ def test_a_model_of_a_run_is_registered_and_its_files_come_back(client: MlflowCl
     client.set_registered_model_alias(name, "best", "1")
     for uri in (f"models:/{name}/1", f"models:/{name}@best", f"models:/{name}/latest"):
         folder = mlflow.artifacts.download_artifacts(uri)
-        with open(f"{folder}/weights.txt") as file:
-            assert file.read() == "the weights.txt"
+        assert Path(folder, "weights.txt").read_text() == "the weights.txt"
 
 
 def test_a_version_of_what_is_of_another_run_is_refused(client: MlflowClient, run_id: str, name: str) -> None:
