@@ -1,5 +1,6 @@
 """The model registry, by its client: versions, stages, aliases, copies, names, searches."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -8,6 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow import MlflowClient, MlflowException
+from mlflow.entities import Experiment
 
 S3 = "s3://bucket/model"
 _numbers = count(1)
@@ -168,6 +170,26 @@ def test_a_model_of_a_run_is_registered_and_its_files_come_back(client: MlflowCl
     for uri in (f"models:/{name}/1", f"models:/{name}@best", f"models:/{name}/latest"):
         folder = mlflow.artifacts.download_artifacts(uri)
         assert Path(folder, "weights.txt").read_text() == "the weights.txt"
+
+
+@pytest.mark.skipif(not hasattr(MlflowClient, "create_logged_model"), reason="new in 3.x")
+def test_a_logged_model_is_registered_and_told_of_it(
+    client: MlflowClient, experiment: Experiment, run_id: str, name: str
+) -> None:
+    model = client.create_logged_model(experiment.experiment_id, "made", source_run_id=run_id)
+    uri = f"models:/{model.model_id}"
+    client.finalize_logged_model(model.model_id, "READY")
+    for number in ("1", "2"):
+        version = mlflow.register_model(uri, name)
+        assert (version.version, version.source, version.run_id) == (number, uri, run_id)
+        assert client.get_model_version_download_uri(name, number) == model.artifact_location
+    told = json.loads(client.get_logged_model(model.model_id).tags["mlflow.modelVersions"])
+    assert {(entry["name"], str(entry["version"])) for entry in told} == {(name, "1"), (name, "2")}
+    copied = client.copy_model_version(f"models:/{name}/1", f"{name}, copied")
+    assert client.get_model_version_download_uri(copied.name, "1") == model.artifact_location
+    other = client.create_logged_model(experiment.experiment_id, "other")
+    assert code_of(client.create_model_version, name, uri, model_id=other.model_id) == "INVALID_PARAMETER_VALUE"
+    assert code_of(client.create_model_version, name, uri) == "INVALID_PARAMETER_VALUE"
 
 
 def test_a_version_of_what_is_of_another_run_is_refused(client: MlflowClient, run_id: str, name: str) -> None:
