@@ -1,5 +1,6 @@
 """Where our answers are meant to differ from MLflow's: why, what each of the two says, and to which calls."""
 
+import json
 from dataclasses import dataclass
 
 BAD = "400 INVALID_PARAMETER_VALUE"
@@ -293,7 +294,19 @@ TRUER = [
     ),
 ]
 
+
+def told_versions(numbers: list[int] | list[str]) -> str:
+    entries = json.dumps([{"name": "of logged models", "version": number} for number in numbers])
+    return f"200 registered, LOGGED_MODEL_PENDING, mlflow.modelVersions {entries}"
+
+
 REGISTRY = [
+    Difference(
+        "the number of a version is text everywhere else, and clients add it as such",
+        told_versions([1, 2, 3, 4]),
+        told_versions(["1", "2", "3", "4"]),
+        ("logged model with versions",),
+    ),
     Difference(
         "a mistake of the caller is no failure of the server",
         CRASH,

@@ -388,6 +388,58 @@ SOURCES = [
     *(source(uri) for uri in ["http://host/a", "hdfs://host/a", "ftp://host/a", "sftp://host/a"]),
 ]
 
+# Logged models
+
+LOGGED = "mlflow-artifacts:/{experiment:registry}/models/{model:registered}/artifacts"
+OF_MODEL: dict[str, Json] = {"model_id": "{model:registered}"}
+
+
+def logged_model(tag: str, **fields: Json) -> Call:
+    """Makes the logged model that later calls name `{model:tag}`."""
+    body = {"experiment_id": "{experiment:registry}", "name": tag} | fields
+    keep = {f"model:{tag}": "model.info.model_id"}
+    return post(f"make logged model {tag}", "logged-models", body, keep=keep)
+
+
+def of_logged(what: str, source: str, **fields: Json) -> Call:
+    return post(f"version {what}", "model-versions/create", {"name": "of logged models", "source": source} | fields)
+
+
+LOGGED_MODELS = [
+    model("of logged models"),
+    logged_model("registered", source_run_id="{run:registry}"),
+    logged_model("another"),
+    of_logged("of a logged model", "models:/{model:registered}", **OF_MODEL),
+    of_logged("of a logged model and another run", "models:/{model:registered}", run_id="r", **OF_MODEL),
+    of_logged("of a logged model's folder", f"{LOGGED}/model", **OF_MODEL),
+    of_logged("of a logged model, elsewhere", S3, **OF_MODEL),
+    of_logged("of a logged model that is not named", "models:/{model:registered}"),
+    of_logged("of another logged model", "models:/{model:registered}", model_id="{model:another}"),
+    of_logged("of another logged model's folder", LOGGED, model_id="{model:another}"),
+    of_logged("beside a logged model's folder", f"{LOGGED}x", **OF_MODEL),
+    of_logged("above a logged model's folder", f"{LOGGED}/../x", **OF_MODEL),
+    of_logged("of the run of a logged model", "runs:/{run:registry}/x", **OF_RUN, **OF_MODEL),
+    of_logged("of the folder of a run of a logged model", f"{ROOT}/x", **OF_RUN, **OF_MODEL),
+    of_logged("of a copy", "models:/of logged models/1"),
+    of_logged("of a copy, with its run", "models:/of logged models/1", **OF_RUN),
+    of_logged("of a copy, with another run", "models:/of logged models/1", run_id="{run:other}"),
+    *(
+        get(f"download uri: {number} of logged models", "model-versions/get-download-uri", query)
+        for number in ["1", "3", "4", "5"]
+        for query in [{"name": "of logged models", "version": number}]
+    ),
+    get("search versions: of logged models", "model-versions/search", {"filter": "name = 'of logged models'"}),
+    get("logged model with versions", "logged-models/{model:registered}"),
+    get("logged model without versions", "logged-models/{model:another}"),
+    delete("delete the logged model", "logged-models/{model:registered}"),
+    of_logged("of a deleted logged model", S3, **OF_MODEL),
+    get(
+        "download uri: of a deleted logged model",
+        "model-versions/get-download-uri",
+        {"name": "of logged models", "version": "1"},
+    ),
+]
+
 # Prompts
 
 TEXT = {"key": "mlflow.prompt.text", "value": "Hello {{name}}"}
@@ -603,4 +655,4 @@ SEARCHES = [
     *PAGES,
 ]
 
-REGISTRY = CREATE + CHANGE + VERSIONS + STAGES + ALIASES + SOURCES + PROMPTS + FOUND + SEARCHES
+REGISTRY = CREATE + CHANGE + VERSIONS + STAGES + ALIASES + SOURCES + LOGGED_MODELS + PROMPTS + FOUND + SEARCHES

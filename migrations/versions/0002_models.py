@@ -146,7 +146,7 @@ def create_registry() -> None:
     for columns in (
         ["registered_model_id", "stage", "version"],
         ["project_id", "updated_at"],
-        ["project_id", "run_id"],
+        ["run_id"],
     ):
         op.create_index(op.f(f"ix_model_versions_{'_'.join(columns)}"), "model_versions", columns)
     op.create_table(

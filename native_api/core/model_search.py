@@ -14,7 +14,18 @@ from native_api.core.errors import Invalid
 from native_api.core.model_versions import ModelVersion
 from native_api.core.pages import Column, Page, Part, Statement, fingerprint, read
 from native_api.core.registered_models import IS_PROMPT, RegisteredModel
-from native_api.core.search import Attribute, Comparison, Condition, SortKey, Tag, clause, compare, compare_pair
+from native_api.core.search import (
+    Attribute,
+    Comparison,
+    Condition,
+    Op,
+    SortKey,
+    Tag,
+    clause,
+    compare,
+    compare_pair,
+    conjuncts,
+)
 
 _m, _v = t.registered_models.c, t.model_versions.c
 
@@ -29,7 +40,8 @@ _VERSION_COLUMNS: Mapping[str, ColumnElement[str] | ColumnElement[int]] = {
     "created_at": _v.created_at,
     "updated_at": _v.updated_at,
 }
-_BY_NAME = SortKey(Attribute("name"))
+_NAME = Attribute("name")
+_BY_NAME = SortKey(_NAME)
 NEWEST_FIRST = SortKey(Attribute("version"), descending=True)
 _LAST_CHANGED_FIRST = SortKey(Attribute("updated_at"), descending=True)
 
@@ -74,17 +86,29 @@ def find_versions(
     They come by the sort keys, or those that changed last first; then by name, those of one model newest first. Those
     of prompts are among them only with `prompts`.
     """
-    of_projects = _v.project_id.in_(list(actor.projects))
+    keys = [*(sort_keys or [_LAST_CHANGED_FIRST]), _BY_NAME, NEWEST_FIRST]
+    of_projects = _project(conjuncts(condition), keys[0]).in_(list(actor.projects))
     statement = select(*model_versions.COLUMNS).select_from(model_versions.JOINED).where(of_projects)
     if condition is not None:
         statement = statement.where(clause(condition, partial(_version_comparison, conn)))
-    by = [*(sort_keys or [_LAST_CHANGED_FIRST]), _BY_NAME, NEWEST_FIRST]
-    order = [*_columns(_VERSION_COLUMNS, by), Column(_v.id, int)]
+    order = [*_columns(_VERSION_COLUMNS, keys), Column(_v.id, int)]
     query = fingerprint("model versions", sorted(actor.projects), condition, sort_keys, prompts)
     page = read(conn, [Part(_chosen(statement, prompts), order)], query, limit, token)
     width = len(model_versions.COLUMNS)
     found = [ModelVersion(*row[:width]) for row in page.items]
     return Page(model_versions.with_tags(conn, found), page.next_token)
+
+
+def _project(conditions: Sequence[Condition], first: SortKey) -> ColumnElement[str]:
+    """The project of a version, by the column that tells SQLite which index to begin with.
+
+    It has no statistics, and would rather go through all versions in order than sort those of a run.
+    """
+    equal = [one for one in conditions if isinstance(one, Comparison) and one.op in (Op.EQ, Op.IN)]
+    named = {comparison.field for comparison in equal if comparison.value}  # many are of the run ''
+    if Attribute("run_id") in named:
+        return _v.project_id.concat("")  # of which there is no index that could be taken instead
+    return _m.project_id if _NAME in named or first.field == _NAME else _v.project_id
 
 
 def _model_comparison(conn: Connection, comparison: Comparison) -> ColumnElement[bool]:

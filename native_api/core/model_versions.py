@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal_column, select, union_all, update
 from sqlalchemy import delete as delete_from
@@ -39,8 +39,7 @@ class Origin:
     logged_model: int | None = None
 
 
-@dataclass(frozen=True)
-class ModelVersion:
+class ModelVersion(NamedTuple):
     """One version of a registered model. `id` is internal; times are milliseconds, UTC."""
 
     id: int
@@ -60,7 +59,7 @@ class ModelVersion:
     created_by: str | None
     created_at: int
     updated_at: int
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = {}
     aliases: Sequence[str] = ()
     """Read with one version, and with the latest ones; lists leave them out."""
 
@@ -108,7 +107,7 @@ def with_tags(conn: Connection, versions: Sequence[ModelVersion]) -> list[ModelV
     tags: dict[int, dict[str, str]] = {}
     for number, key, value in _tags.rows(conn, [version.id for version in versions]):
         tags.setdefault(number, {})[key] = value
-    return [replace(version, tags=tags.get(version.id, {})) for version in versions]
+    return [version._replace(tags=tags.get(version.id, {})) for version in versions]
 
 
 def with_aliases(conn: Connection, versions: Sequence[ModelVersion]) -> list[ModelVersion]:
@@ -116,7 +115,7 @@ def with_aliases(conn: Connection, versions: Sequence[ModelVersion]) -> list[Mod
     aliases: dict[int, list[str]] = {}
     for number, alias in _aliases.rows(conn, [version.id for version in versions]):
         aliases.setdefault(number, []).append(alias)
-    return [replace(version, aliases=tuple(aliases.get(version.id, ()))) for version in versions]
+    return [version._replace(aliases=tuple(aliases.get(version.id, ()))) for version in versions]
 
 
 _tags = db.Prepared(
@@ -285,8 +284,8 @@ def _hold(
 
 def _set(conn: Connection, actor: Actor, held: ModelVersion, changes: Mapping[str, Any], now: int) -> ModelVersion:
     conn.execute(update(t.model_versions).where(_c.id == held.id).values(**changes, updated_at=now))
-    audit.updated(conn, actor, "model_versions", _pk(held), vars(held), changes, project_id=held.project_id)
-    return replace(held, **changes, updated_at=now)
+    audit.updated(conn, actor, "model_versions", _pk(held), held._asdict(), changes, project_id=held.project_id)
+    return held._replace(**changes, updated_at=now)
 
 
 def _pk(version: ModelVersion) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, bindparam, select, update
 from sqlalchemy import delete as delete_from
@@ -21,8 +20,7 @@ IS_PROMPT = "mlflow.prompt.is_prompt"
 MAX_NAME = 256
 
 
-@dataclass(frozen=True)
-class RegisteredModel:
+class RegisteredModel(NamedTuple):
     """One registered model. Aliases say which version each is of; times are milliseconds, UTC."""
 
     registered_model_id: str
@@ -32,8 +30,8 @@ class RegisteredModel:
     created_by: str | None
     created_at: int
     updated_at: int
-    tags: Mapping[str, str] = field(default_factory=dict)
-    aliases: Mapping[str, int] = field(default_factory=dict)
+    tags: Mapping[str, str] = {}
+    aliases: Mapping[str, int] = {}
 
 
 _c = t.registered_models.c
@@ -90,7 +88,7 @@ def with_labels(conn: Connection, models: Sequence[RegisteredModel]) -> list[Reg
     for model_id, alias, version in _aliases.rows(conn, ids):
         aliases.setdefault(model_id, {})[alias] = version
     return [
-        replace(m, tags=tags.get(m.registered_model_id, {}), aliases=aliases.get(m.registered_model_id, {}))
+        m._replace(tags=tags.get(m.registered_model_id, {}), aliases=aliases.get(m.registered_model_id, {}))
         for m in models
     ]
 
@@ -160,12 +158,12 @@ def change(conn: Connection, actor: Actor, project_id: str, name: str, changes: 
     except IntegrityError:
         raise Exists(f"Registered Model (name={changes['name']}) already exists.") from None
     audit.updated(
-        conn, actor, "registered_models", held.registered_model_id, vars(held), changes, project_id=project_id
+        conn, actor, "registered_models", held.registered_model_id, held._asdict(), changes, project_id=project_id
     )
     if "name" in changes:
         of_model = t.model_versions.c.registered_model_id == held.registered_model_id
         conn.execute(update(t.model_versions).where(of_model).values(updated_at=now))
-    (found,) = with_labels(conn, [replace(held, **changes, updated_at=now)])
+    (found,) = with_labels(conn, [held._replace(**changes, updated_at=now)])
     return found
 
 

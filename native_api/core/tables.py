@@ -607,7 +607,7 @@ model_versions = Table(
     UniqueConstraint("registered_model_id", "version"),
     Index(None, "registered_model_id", "stage", "version"),  # the latest of each stage
     Index(None, "project_id", "updated_at"),  # the default order of a search
-    Index(None, "project_id", "run_id"),
+    Index(None, "run_id"),
     sqlite_autoincrement=True,
 )
 

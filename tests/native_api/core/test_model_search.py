@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from native_api.core import clock, model_search, model_versions, registered_models
 from native_api.core.access import Actor
@@ -223,3 +224,51 @@ def test_several_projects_in_view_are_one_list(conn: Connection, models: Actor) 
         return [model.name for model in page.items], page.next_token
 
     assert everything(find) == ["A", "b", "b", "ä"]
+
+
+# How they are found
+
+
+def statements(conn: Connection, ask: Callable[[], object]) -> list[tuple[str, Any]]:
+    """What SQLAlchemy sends to the database meanwhile, with what is bound to it."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(_conn: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(conn, "before_cursor_execute", note)
+    try:
+        ask()
+    finally:
+        event.remove(conn, "before_cursor_execute", note)
+    return sent
+
+
+R1, R2 = compare(Attribute("run_id"), Op.EQ, "r1"), compare(Attribute("run_id"), Op.IN, ("r1", "r2"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "names", "index"),
+    [
+        (None, [], "model_versions USING INDEX ix_model_versions_project_id_updated_at"),
+        (compare(NAME, Op.EQ, "b"), [], "registered_models USING INDEX sqlite_autoindex_registered_models_2"),
+        (compare(NAME, Op.IN, ("b", "A")), [], "registered_models USING INDEX sqlite_autoindex_registered_models_2"),
+        (None, ["name"], "registered_models USING INDEX sqlite_autoindex_registered_models_2"),
+        (R1, [], "model_versions USING INDEX ix_model_versions_run_id"),
+        (All((R2, compare(NAME, Op.NE, "A"))), [], "model_versions USING INDEX ix_model_versions_run_id"),
+        (
+            compare(Attribute("run_id"), Op.EQ, ""),
+            [],
+            "model_versions USING INDEX ix_model_versions_project_id_updated_at",
+        ),
+    ],
+)
+def test_sqlite_begins_with_the_index_that_gives_the_fewest(
+    conn: Connection, models: Actor, condition: Condition | None, names: list[str], index: str
+) -> None:
+    if conn.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has statistics to go by")
+    (sent,) = statements(conn, lambda: model_search.find_versions(conn, models, condition, by(*names), 10, None))
+    plan = [row[-1] for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sent[0]}", sent[1])]
+    assert next(line for line in plan if line.startswith("SEARCH")).startswith(f"SEARCH {index}")
+    assert not [line for line in plan if line.startswith(("SCAN model", "SCAN registered"))]
