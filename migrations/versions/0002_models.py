@@ -53,10 +53,9 @@ def create_logged_models() -> None:
         Unique("model_id", name=op.f("uq_logged_models_model_id")),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "ix_logged_models_newest", "logged_models", ["experiment_id", sa.text("created_at DESC"), "model_id"]
-    )
-    op.create_index(op.f("ix_logged_models_experiment_id_name"), "logged_models", ["experiment_id", "name"])
+    newest = [sa.text("created_at DESC"), "model_id"]
+    op.create_index("ix_logged_models_newest", "logged_models", ["experiment_id", *newest])
+    op.create_index("ix_logged_models_newest_of_name", "logged_models", ["experiment_id", "name", *newest])
     for part in ("params", "tags"):
         op.create_table(
             f"logged_model_{part}",

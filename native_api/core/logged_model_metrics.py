@@ -106,10 +106,15 @@ def of_models(conn: Connection, models: Sequence[int]) -> list[Measured]:
         partition_by=[_c.logged_model_id, _c.metric_id, _c.scope], order_by=[_c.recorded_at.desc(), _c.step.desc()]
     )
     aged = select(*_c, age.label("age")).where(db.among(conn, _c.logged_model_id, models)).subquery()
-    n, r = aged.c, t.runs.c
-    columns = (n.logged_model_id, n.scope, n.metric_id, n.step, n.recorded_at, n.value, n.is_nan)
-    shown = select(*columns, r.run_id, n.dataset_name, n.dataset_digest).join(t.runs, r.id == n.run_id)
-    found = conn.execute(shown.where(n.age <= SHOWN_OF_METRIC).order_by(n.age).limit(SHOWN)).all()
-    names = metrics.names_of(conn, {row.metric_id for row in found})
-    points = [Measured(model, scope, names[metric], *rest) for model, scope, metric, *rest in found]
+    n, k, r = aged.c, t.metric_keys.c, t.runs.c
+    shown = (
+        select(n.logged_model_id, n.scope, k.key, n.step, n.recorded_at, n.value, n.is_nan, r.run_id)
+        .add_columns(n.dataset_name, n.dataset_digest)
+        .join(t.runs, r.id == n.run_id)
+        .join(t.metric_keys, k.id == n.metric_id)  # what `metrics` remembers is committed; these may not be yet
+        .where(n.age <= SHOWN_OF_METRIC)
+        .order_by(n.age)
+        .limit(SHOWN)
+    )
+    points = map(Measured._make, conn.execute(shown))
     return sorted(points, key=lambda point: (point.model, point.key, point.scope, point.recorded_at, point.step))

@@ -494,16 +494,12 @@ logged_models = Table(
     metadata,
     LoggedModelColumns,
     one_of("status", "unspecified", "pending", "ready", "failed"),
-    Index(None, "experiment_id", "name"),  # clients look for the models of a run by name
     sqlite_autoincrement=True,
 )
-# The default order of a search.
-Index(
-    "ix_logged_models_newest",
-    logged_models.c.experiment_id,
-    logged_models.c.created_at.desc(),
-    logged_models.c.model_id,
-)
+# The default order of a search; clients look for the models of a run by their name, and SQLite then for an order first.
+_newest = (logged_models.c.created_at.desc(), logged_models.c.model_id)
+Index("ix_logged_models_newest", logged_models.c.experiment_id, *_newest)
+Index("ix_logged_models_newest_of_name", logged_models.c.experiment_id, logged_models.c.name, *_newest)
 
 
 class LoggedModelParamColumns(TypedColumns):

@@ -35,6 +35,8 @@ from shim.filters import (
     MAX_TEXT,
     parse_experiment_filter,
     parse_experiment_order,
+    parse_model_filter,
+    parse_model_order,
     parse_run_filter,
     parse_run_order,
 )
@@ -583,3 +585,113 @@ def test_an_experiments_tags_come_back_from_its_columns(tags: dict[str, str]) ->
     columns, plain_tags = reserved_tags.split_experiment_tags(tags)
     assert {**plain_tags, **reserved_tags.of_experiment(columns.get("objective"))} == tags
     assert plain_tags.keys() == tags.keys() - {reserved_tags.NOTE}
+
+
+# Logged models
+
+MODEL_FILTERS: list[tuple[str, Condition]] = [
+    ("name = 'm'", of(Attribute("name"), Op.EQ, "m")),
+    ("attributes.name != 'm'", of(Attribute("name"), Op.NE, "m")),
+    ("`name` ilike 'm%'", of(Attribute("name"), Op.ILIKE, "m%")),
+    ("name IN ('a', 'b',)", of(Attribute("name"), Op.IN, ("a", "b"))),
+    ("name not in ('a')", of(Attribute("name"), Op.NOT_IN, ("a",))),
+    ("name = 'it''s'", of(Attribute("name"), Op.EQ, "it''s")),
+    ("name = 'a%b;c(d)=e'", of(Attribute("name"), Op.EQ, "a%b;c(d)=e")),
+    ("name = 5", of(Attribute("name"), Op.EQ, "5")),
+    ("model_id = 'm-1'", of(Attribute("model_id"), Op.EQ, "m-1")),
+    ("model_type = ''", of(Attribute("model_type"), Op.EQ, "")),
+    ("artifact_location LIKE 's3:%'", of(Attribute("artifact_uri"), Op.LIKE, "s3:%")),
+    ("experiment_id = '7'", of(Attribute("experiment_id"), Op.EQ, 7)),
+    ("experiment_id = 7", of(Attribute("experiment_id"), Op.EQ, 7)),
+    ("experiment_id IN ('7', 8)", of(Attribute("experiment_id"), Op.IN, (7, 8))),
+    ("creation_time > 5", of(Attribute("created_at"), Op.GT, 5)),
+    ("creation_timestamp > 5", of(Attribute("created_at"), Op.GT, 5)),
+    ("creation_timestamp_ms > 1.5", of(Attribute("created_at"), Op.GT, 1.5)),
+    ("last_updated_timestamp <= 5", of(Attribute("updated_at"), Op.LE, 5)),
+    ("metrics.acc > 0.5", of(Metric(0, "acc"), Op.GT, 0.5)),
+    ("metrics.val/acc > -1", of(Metric(2, "acc"), Op.GT, -1.0)),
+    ("metrics.a-b>-1", of(Metric(0, "a-b"), Op.GT, -1.0)),
+    ("metrics.`val/acc` IS NULL", of(Metric(2, "acc"), Op.IS_NULL)),
+    ("params.lr = '0.1'", of(Param("lr"), Op.EQ, "0.1")),
+    ("params.lr = 0.10", of(Param("lr"), Op.EQ, "0.10")),
+    ("params.lr IN ('1', 2)", of(Param("lr"), Op.IN, ("1", "2"))),
+    ("tags.`a b` LIKE 'x'", of(Tag("a b"), Op.LIKE, "x")),
+    ("tags.mlflow.runName = 'x'", of(Tag("mlflow.runName"), Op.EQ, "x")),
+    (
+        "name = 'm' AND NOT (metrics.a > 1 OR tags.t = 'x')",
+        All(
+            (
+                of(Attribute("name"), Op.EQ, "m"),
+                Not(Some((of(Metric(0, "a"), Op.GT, 1.0), of(Tag("t"), Op.EQ, "x")))),
+            )
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "condition"), MODEL_FILTERS)
+def test_filters_of_logged_models(text: str, condition: Condition) -> None:
+    assert parse_model_filter(text) == condition
+
+
+@pytest.mark.parametrize(
+    ("text", "statuses"),
+    [
+        ("= 'READY'", ("ready",)),
+        ("= 'LOGGED_MODEL_READY'", ("ready",)),
+        ("= 2", ("ready",)),
+        ("= '2'", ("ready",)),
+        ("= 'ready'", ()),
+        ("!= 'READY'", ("unspecified", "pending", "failed")),
+        ("!= 'no such status'", ("unspecified", "pending", "ready", "failed")),
+        ("IN ('PENDING', '3')", ("pending", "failed")),
+        ("NOT IN ('PENDING', '3')", ("unspecified", "ready")),
+        ("LIKE '%READY'", ("ready",)),
+        ("ILIKE '%ed'", ("unspecified", "failed")),
+    ],
+)
+def test_a_status_of_a_model_goes_by_any_of_its_names(text: str, statuses: tuple[str, ...]) -> None:
+    assert parse_model_filter(f"status {text}") == of(Attribute("status"), Op.IN, statuses)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("metric.a > 1", "Expected one of attributes, metrics, params, tags"),
+        ("param.a = 'x'", "Expected one of"),
+        ("tag.a = 'x'", "Expected one of"),
+        ("dataset.name = 'x'", "Expected one of"),
+        ("foo = 'x'", "Invalid attribute key 'foo'"),
+        ("name > 'x'", "Invalid comparator '>'"),
+        ("name IS NULL", "Invalid comparator 'IS NULL'"),
+        ("name = m", "a quoted string value, found 'm'"),
+        ("name = 'it's'", "unexpected .'."),
+        ("metrics.a > 'x'", "a numeric value"),
+        ("metrics.a LIKE 1", "Invalid comparator 'LIKE'"),
+        ("creation_time LIKE '1'", "Invalid comparator 'LIKE'"),
+        ("experiment_id = 'x'", "a whole number"),
+    ],
+)
+def test_filters_of_logged_models_that_are_refused(text: str, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
+        parse_model_filter(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "field_"),
+    [
+        ("name", Attribute("name")),
+        ("creation_time", Attribute("created_at")),
+        ("last_updated_timestamp_ms", Attribute("updated_at")),
+        ("metrics.acc", Metric(0, "acc")),
+        ("metrics.val/a b.c", Metric(2, "a b.c")),
+    ],
+)
+def test_orders_of_logged_models(name: str, field_: Attribute | Metric) -> None:
+    assert parse_model_order(name) == field_
+
+
+@pytest.mark.parametrize("name", ["foo", "", "params.lr", "tags.t", "metric.a", "attributes.name", "Name", "`name`"])
+def test_orders_of_logged_models_that_are_refused(name: str) -> None:
+    with pytest.raises(Invalid):
+        parse_model_order(name)
