@@ -3,7 +3,7 @@
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import STDOUT, Popen, TimeoutExpired
@@ -12,10 +12,14 @@ from compat_tests import servers
 
 
 class Server:
-    """One address, one database and one log, through any number of starts; `options` are added to the command line."""
+    """One address, one database and one log, through any number of starts.
 
-    def __init__(self, folder: Path, options: list[str]) -> None:
+    `options` are added to the command line, and `environment` to what this process has.
+    """
+
+    def __init__(self, folder: Path, options: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._folder, self._options, self._port = folder, options, servers.free_port()
+        self._environment = {**os.environ, **(environment or {})}
         self._log = folder / "server.log"
         self.uri = f"http://127.0.0.1:{self._port}"
 
@@ -23,7 +27,9 @@ class Server:
         command = [*servers.ours(self._folder, self._port), *self._options]
         with self._log.open("ab") as output:
             # A group of its own, so that a signal reaches the workers too.
-            self._process = Popen(command, cwd=self._folder, stdout=output, stderr=STDOUT, process_group=0)
+            self._process = Popen(
+                command, cwd=self._folder, env=self._environment, stdout=output, stderr=STDOUT, process_group=0
+            )
         servers.wait_until_healthy(self.uri, self._process, self._log)
 
     def stop(self) -> None:
@@ -48,10 +54,12 @@ class Server:
 
 
 @contextmanager
-def running(database: str, folder: Path) -> Iterator[Server]:
+def running(
+    database: str, folder: Path, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """A server with a fresh database: `sqlite`, or `postgresql` and two workers."""
-    with fresh(database, folder) as options:
-        server = Server(folder, options)
+    with fresh(database, folder) as place:
+        server = Server(folder, [*place, *options], environment)
         try:
             server.start()
             yield server
