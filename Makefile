@@ -40,6 +40,7 @@ TORCH ?= torch==2.13.0
 
 integrations: MLFLOW_COMMAND = '$(CURDIR)/.venv-integrations/bin/mlflow'
 integrations: .venv/.server .venv-integrations/.locked
+	$(if $(TORCH),.venv-integrations/bin/python $(PIP) $(TORCH))
 	.venv-integrations/bin/python -m pytest compat_tests/integrations compat_tests/test_models_round_trip.py $(ARGS)
 
 # What to measure beside this server: any of mlflow, mlflow-1 (one worker), fasttrackml; or nothing.
@@ -72,10 +73,9 @@ bench-growth bench-soak: bench-%: .venv/.dev
 	.venv-compat-2/bin/python $(PIP) --require-hashes -r requirements-compat-2.txt
 	@touch $@
 
-# Without what its packages ask for: PyTorch is not in the lock.
+# Without what its packages ask for, as PyTorch is not in the lock.
 .venv-integrations/.locked: requirements-integrations.txt
 	$(call environment,.venv-integrations)
-	$(if $(TORCH),.venv-integrations/bin/python $(PIP) $(TORCH))
 	.venv-integrations/bin/python $(PIP) --no-deps --require-hashes -r requirements-integrations.txt
 	@touch $@
 

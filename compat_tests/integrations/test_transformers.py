@@ -25,7 +25,7 @@ def trainer(folder: Path, **arguments: object) -> Trainer:
         max_position_embeddings=8,
     )  # fmt: skip
     settings = TrainingArguments(
-        output_dir=str(folder), report_to="mlflow", use_cpu=True, disable_tqdm=True, save_strategy="no", max_steps=4,
+        output_dir=str(folder), report_to="mlflow", use_cpu=True, disable_tqdm=True, max_steps=4,
         per_device_train_batch_size=4, logging_steps=1, eval_strategy="steps", eval_steps=2, **arguments,
     )  # fmt: skip
     return Trainer(BertForSequenceClassification(config), settings, train_dataset=SENTENCES, eval_dataset=SENTENCES)
@@ -69,3 +69,20 @@ def test_a_nested_run(
         trainer(tmp_path, run_name="inner").train()
     inner = client.search_runs([experiment.experiment_id], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
     assert [(run.info.run_name, run.info.status) for run in inner] == [("inner", "FINISHED")]
+
+
+def test_a_checkpoint_is_kept_as_a_model(
+    client: MlflowClient, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_MLFLOW_LOG_ARTIFACTS", "1")
+    trained = trainer(tmp_path / "here", save_steps=4)
+    trained.train()
+    [run] = client.search_runs([experiment.experiment_id])
+    [output] = run.outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    assert (model.name, model.status) == ("checkpoint-4", "READY")
+    files = Path(mlflow.artifacts.download_artifacts(f"models:/{model.model_id}", dst_path=str(tmp_path)))
+    back = BertForSequenceClassification.from_pretrained(files / "artifacts" / "checkpoint-4")
+    weights = trained.model.state_dict()
+    assert back.state_dict().keys() == weights.keys()
+    assert all(torch.equal(value, weights[key]) for key, value in back.state_dict().items())
