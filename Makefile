@@ -6,10 +6,10 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet install --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve migrate test check compat bench bench-growth bench-soak lock
+.PHONY: help install serve migrate test check compat integrations bench bench-growth bench-soak lock
 
 help:
-	@echo "make install|serve|migrate|test|check|compat|bench|bench-growth|bench-soak|lock - see README.md"
+	@echo "make install|serve|migrate|test|check|compat|integrations|bench|bench-growth|bench-soak|lock - see README.md"
 
 install: .venv/.server
 
@@ -34,6 +34,14 @@ export MLFLOW_COMMAND ?= '$(CURDIR)/.venv-compat/bin/mlflow'
 compat: .venv/.server .venv-compat/.locked .venv-compat-2/.locked
 	.venv-compat/bin/python -m pytest compat_tests $(ARGS)
 	.venv-compat-2/bin/python -m pytest compat_tests $(ARGS)
+
+# PyTorch is in no lock, as its builds differ by machine; `make integrations TORCH=` goes without it and what stands on it.
+TORCH ?= torch==2.13.0
+
+integrations: MLFLOW_COMMAND = '$(CURDIR)/.venv-integrations/bin/mlflow'
+integrations: .venv/.server .venv-integrations/.locked
+	$(if $(TORCH),.venv-integrations/bin/python $(PIP) $(TORCH))
+	.venv-integrations/bin/python -m pytest compat_tests/integrations compat_tests/test_models_round_trip.py $(ARGS)
 
 # What to measure beside this server: any of mlflow, mlflow-1 (one worker), fasttrackml; or nothing.
 PEERS ?= mlflow
@@ -65,6 +73,12 @@ bench-growth bench-soak: bench-%: .venv/.dev
 	.venv-compat-2/bin/python $(PIP) --require-hashes -r requirements-compat-2.txt
 	@touch $@
 
+# Without what its packages ask for, as PyTorch is not in the lock.
+.venv-integrations/.locked: requirements-integrations.txt
+	$(call environment,.venv-integrations)
+	.venv-integrations/bin/python $(PIP) --no-deps --require-hashes -r requirements-integrations.txt
+	@touch $@
+
 .venv-fasttrackml/.locked: requirements-fasttrackml.txt
 	$(call environment,.venv-fasttrackml)
 	.venv-fasttrackml/bin/python $(PIP) --no-deps --require-hashes -r requirements-fasttrackml.txt
@@ -84,4 +98,5 @@ lock:
 	$(COMPILE) pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt $(ARGS)
 	$(COMPILE) --group compat --output-file requirements-compat.txt $(ARGS)
 	$(COMPILE) --group compat-2 --output-file requirements-compat-2.txt $(ARGS)
+	$(COMPILE) --group integrations --constraint requirements-compat.txt --output-file requirements-integrations.txt $(ARGS)
 	$(COMPILE) --no-deps --group fasttrackml --output-file requirements-fasttrackml.txt $(ARGS)

@@ -18,6 +18,8 @@ from compat_tests import targets
 collect_ignore = []
 if find_spec("flask") is None:  # the skinny client comes without a server to compare with
     collect_ignore.append("test_comparison.py")
+if find_spec("optuna") is None:  # `make integrations` has an environment of its own
+    collect_ignore.append("integrations")
 if targets.TARGET == "stock":  # our list of what we do not serve says nothing of MLflow's own server
     collect_ignore.append("test_endpoints.py")
 if targets.TARGET == "stock":  # MLflow's own server has workspaces only if they are switched on

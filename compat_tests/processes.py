@@ -3,7 +3,7 @@
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import STDOUT, Popen, TimeoutExpired
@@ -13,10 +13,14 @@ from tests import s3
 
 
 class Server:
-    """One address, one database and one log, through any number of starts; `options` are added to the command line."""
+    """One address, one database and one log, through any number of starts.
 
-    def __init__(self, folder: Path, options: list[str]) -> None:
+    `options` are added to the command line, and `environment` to what this process has.
+    """
+
+    def __init__(self, folder: Path, options: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._folder, self._options, self._port = folder, options, servers.free_port()
+        self._environment = {**os.environ, **(environment or {})}
         self._log = folder / "server.log"
         self.uri = f"http://127.0.0.1:{self._port}"
 
@@ -24,7 +28,9 @@ class Server:
         command = [*servers.ours(self._folder, self._port), *self._options]
         with self._log.open("ab") as output:
             # A group of its own, so that a signal reaches the workers too.
-            self._process = Popen(command, cwd=self._folder, stdout=output, stderr=STDOUT, process_group=0)
+            self._process = Popen(
+                command, cwd=self._folder, env=self._environment, stdout=output, stderr=STDOUT, process_group=0
+            )
         servers.wait_until_healthy(self.uri, self._process, self._log)
 
     def stop(self) -> None:
@@ -49,10 +55,19 @@ class Server:
 
 
 @contextmanager
-def running(database: str, folder: Path) -> Iterator[Server]:
+def running(
+    database: str, folder: Path, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """A server with a fresh database: `sqlite`, or `postgresql` and two workers; with `-s3`, a bucket for artifacts."""
-    with fresh(database, folder) as options:
-        server = Server(folder, options)
+    if database.endswith("-s3"):
+        with s3.running() as buckets:
+            destination = ["--artifacts-destination", f"s3://{buckets.new_bucket()}/artifacts"]
+            known = {**(environment or {}), **buckets.environment}
+            with running(database.removesuffix("-s3"), folder, [*destination, *options], known) as server:
+                yield server
+        return
+    with fresh(database, folder) as place:
+        server = Server(folder, [*place, *options], environment)
         try:
             server.start()
             yield server
@@ -62,12 +77,7 @@ def running(database: str, folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def fresh(database: str, folder: Path) -> Iterator[list[str]]:
-    """The options that put a server on a fresh database of this kind, and on a bucket; its credentials are given on."""
-    if database.endswith("-s3"):
-        with s3.running() as buckets, fresh(database.removesuffix("-s3"), folder) as options:
-            os.environ.update(buckets.environment)
-            yield [*options, "--artifacts-destination", f"s3://{buckets.new_bucket()}/artifacts"]
-        return
+    """The options that put a server on a fresh database of this kind."""
     if database == "sqlite":
         yield ["--database-url", f"sqlite:///{folder}/tracking.db"]
         return

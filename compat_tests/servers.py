@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import STDOUT, Popen, TimeoutExpired
@@ -36,11 +36,17 @@ def stock(folder: Path, port: int) -> list[str]:
 
 
 @contextmanager
-def running_stock(folder: Path) -> Iterator[str]:
-    """The address of MLflow's own server, which keeps all it has in this folder and ends with the block."""
+def running_stock(
+    folder: Path, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The address of MLflow's own server, which keeps all it has in this folder and ends with the block.
+
+    `options` are added to its command line, and `environment` to what this process has.
+    """
     port = free_port()
     uri, log = f"http://127.0.0.1:{port}", folder / "server.log"
-    command, env = stock(folder, port), os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [*stock(folder, port), *options]
+    env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **(environment or {})}
     # A group of its own, for it leaves its workers behind when only the parent is told to stop.
     with (
         log.open("wb") as out,

@@ -3,7 +3,7 @@
 With `-s3` added, ours keeps artifacts in a bucket."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +13,13 @@ TARGET = os.environ.get("COMPAT_TARGET", "sqlite")
 
 
 @contextmanager
-def running(name: str, folder: Path) -> Iterator[str]:
+def running(
+    name: str, folder: Path, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """The address of a fresh server, which ends with the block."""
     if name == "stock":
-        with servers.running_stock(folder) as uri:
+        with servers.running_stock(folder, options, environment) as uri:
             yield uri
     else:
-        with processes.running(name, folder) as server:
+        with processes.running(name, folder, options, environment) as server:
             yield server.uri

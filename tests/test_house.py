@@ -33,6 +33,7 @@ LOCKS = {
     "requirements-dev.txt": ["dev"],
     "requirements-compat.txt": ["compat"],
     "requirements-compat-2.txt": ["compat-2"],
+    "requirements-integrations.txt": ["integrations"],
     "requirements-fasttrackml.txt": ["fasttrackml"],
 }
 
