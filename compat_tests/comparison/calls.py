@@ -11,6 +11,7 @@ from compat_tests.comparison.probes import PROBES
 from compat_tests.comparison.registry import REGISTRY
 from compat_tests.comparison.runs import RUNS
 from compat_tests.comparison.search_experiments import SEARCH_EXPERIMENTS
+from compat_tests.comparison.search_logged_models import SEARCH_LOGGED_MODELS
 from compat_tests.comparison.search_runs import SEARCH_RUNS
 
 CALLS = (
@@ -25,6 +26,7 @@ CALLS = (
     + MODEL_ARTIFACTS
     + SEARCH_RUNS
     + LOGGED_MODELS
+    + SEARCH_LOGGED_MODELS
     + REGISTRY
 )
 

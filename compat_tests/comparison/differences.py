@@ -337,13 +337,13 @@ REGISTRY = [
         "a name has 256 characters, as in MLflow's own tables, which SQLite does not mind",
         "200",
         BAD,
-        ("create model: name 257 characters",),
+        ("create registered model: name 257 characters",),
     ),
     Difference(
         "a value of the wrong type is refused; MLflow drops it silently",
         "200",
         BAD,
-        ("create model: number as tag value",),
+        ("create registered model: number as tag value",),
     ),
     Difference("MLflow's client for R writes flags as text", BAD, "200", ("move version: flag as text",)),
     Difference(

@@ -31,7 +31,7 @@ def see_version(when: str, name: str, number: int) -> Call:
 
 
 def create(what: str, body: Json) -> Call:
-    return post(f"create model: {what}", "registered-models/create", body)
+    return post(f"create registered model: {what}", "registered-models/create", body)
 
 
 CREATE = [
@@ -63,33 +63,43 @@ CREATE = [
     create("number as tag value", {"name": "number value", "tags": [{"key": "a", "value": 1}]}),
     create("tags as a map", {"name": "map", "tags": {"a": "1"}}),
     create("number as description", {"name": "number description", "description": 5}),
-    get("get model: unknown", "registered-models/get", {"name": "never"}),
-    get("get model: no name", "registered-models/get"),
-    get("get model: bad name", "registered-models/get", {"name": "a/b"}),
-    get("get model: in a body", "registered-models/get", {}, {"name": "plain"}),
+    get("get registered model: unknown", "registered-models/get", {"name": "never"}),
+    get("get registered model: no name", "registered-models/get"),
+    get("get registered model: bad name", "registered-models/get", {"name": "a/b"}),
+    get("get registered model: in a body", "registered-models/get", {}, {"name": "plain"}),
 ]
 
 CHANGE = [
     model("changed", description="before", tags=[{"key": "k", "value": "v"}]),
     version("changed", 1),
     version("changed", 2),
-    patch("update model", "registered-models/update", {"name": "changed", "description": "after"}),
+    patch("update registered model", "registered-models/update", {"name": "changed", "description": "after"}),
     see("updated", "changed"),
-    patch("update model: no description", "registered-models/update", {"name": "changed"}),
+    patch("update registered model: no description", "registered-models/update", {"name": "changed"}),
     see("without description", "changed"),
-    patch("update model: null description", "registered-models/update", {"name": "changed", "description": None}),
-    patch("update model: unknown", "registered-models/update", {"name": "never", "description": "x"}),
-    patch("update model: no name", "registered-models/update", {"description": "x"}),
-    patch("update model: number", "registered-models/update", {"name": "changed", "description": 5}),
-    post("rename model", "registered-models/rename", {"name": "changed", "new_name": "renamed model"}),
+    patch(
+        "update registered model: null description",
+        "registered-models/update",
+        {"name": "changed", "description": None},
+    ),
+    patch("update registered model: unknown", "registered-models/update", {"name": "never", "description": "x"}),
+    patch("update registered model: no name", "registered-models/update", {"description": "x"}),
+    patch("update registered model: number", "registered-models/update", {"name": "changed", "description": 5}),
+    post("rename registered model", "registered-models/rename", {"name": "changed", "new_name": "renamed model"}),
     see("under its old name", "changed"),
     see("under its new name", "renamed model"),
     see_version("of the renamed", "renamed model", 2),
-    post("rename model: to itself", "registered-models/rename", {"name": "renamed model", "new_name": "renamed model"}),
-    post("rename model: taken", "registered-models/rename", {"name": "renamed model", "new_name": "plain"}),
-    post("rename model: unknown", "registered-models/rename", {"name": "never", "new_name": "x"}),
+    post(
+        "rename registered model: to itself",
+        "registered-models/rename",
+        {"name": "renamed model", "new_name": "renamed model"},
+    ),
+    post("rename registered model: taken", "registered-models/rename", {"name": "renamed model", "new_name": "plain"}),
+    post("rename registered model: unknown", "registered-models/rename", {"name": "never", "new_name": "x"}),
     *(
-        post(f"rename model: {new!r}", "registered-models/rename", {"name": "renamed model", "new_name": new})
+        post(
+            f"rename registered model: {new!r}", "registered-models/rename", {"name": "renamed model", "new_name": new}
+        )
         for new in ["", " ", "a/b", "..", None]
     ),
     post("set model tag", "registered-models/set-tag", {"name": "renamed model", "key": "team", "value": "a"}),
@@ -100,20 +110,24 @@ CHANGE = [
     post("set model tag: unknown", "registered-models/set-tag", {"name": "never", "key": "k", "value": "v"}),
     post("set model tag: number", "registered-models/set-tag", {"name": "renamed model", "key": "k", "value": 5}),
     see("with tags", "renamed model"),
-    delete("delete model tag", "registered-models/delete-tag", {"name": "renamed model", "key": "team"}),
-    delete("delete model tag: again", "registered-models/delete-tag", {"name": "renamed model", "key": "team"}),
-    delete("delete model tag: no key", "registered-models/delete-tag", {"name": "renamed model"}),
-    delete("delete model tag: bad key", "registered-models/delete-tag", {"name": "renamed model", "key": "a*"}),
-    delete("delete model tag: unknown", "registered-models/delete-tag", {"name": "never", "key": "k"}),
+    delete("delete registered model tag", "registered-models/delete-tag", {"name": "renamed model", "key": "team"}),
+    delete(
+        "delete registered model tag: again", "registered-models/delete-tag", {"name": "renamed model", "key": "team"}
+    ),
+    delete("delete registered model tag: no key", "registered-models/delete-tag", {"name": "renamed model"}),
+    delete(
+        "delete registered model tag: bad key", "registered-models/delete-tag", {"name": "renamed model", "key": "a*"}
+    ),
+    delete("delete registered model tag: unknown", "registered-models/delete-tag", {"name": "never", "key": "k"}),
     see("with fewer tags", "renamed model"),
     model("goes"),
     version("goes", 1, tags=[{"key": "a", "value": "1"}]),
     post("alias of what goes", "registered-models/alias", {"name": "goes", "alias": "best", "version": "1"}),
-    delete("delete model", "registered-models/delete", {"name": "goes"}),
+    delete("delete registered model", "registered-models/delete", {"name": "goes"}),
     see("gone", "goes"),
     see_version("gone", "goes", 1),
-    delete("delete model: again", "registered-models/delete", {"name": "goes"}),
-    delete("delete model: no name", "registered-models/delete", {}),
+    delete("delete registered model: again", "registered-models/delete", {"name": "goes"}),
+    delete("delete registered model: no name", "registered-models/delete", {}),
     post("make what went", "registered-models/create", {"name": "goes"}),
     post("make a version of it", "model-versions/create", {"name": "goes", "source": S3}),
 ]
