@@ -1,4 +1,4 @@
-"""The real client and a server with its artifacts in a bucket: large files go past the server and come back the same."""
+"""The real client and a server with its artifacts in a bucket: large files go past it and come back the same."""
 
 import os
 from collections.abc import Iterator
