@@ -48,7 +48,7 @@ class Files:
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "store"))
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Have the store do something in a thread: anyio's way there takes three times as long."""
+        """Have the store do something in a thread: anyio's way there takes half as much processor time again."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, partial(call, *args, **kwargs))
 
     # The proxy: paths below `mlflow-artifacts:/`

@@ -6,8 +6,10 @@ import hashlib
 import os
 import shutil
 import stat
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -48,6 +50,7 @@ class Folder:
         root.mkdir(parents=True, exist_ok=True)
         self._root = os.path.realpath(root)
         self._uploads = os.path.join(self._root, UPLOADS)
+        self._syncs = Syncs()
         self._longest = os.pathconf(self._root, "PC_PATH_MAX")
         os.makedirs(self._uploads, exist_ok=True)
         for left in list(os.scandir(self._uploads)):
@@ -56,16 +59,15 @@ class Folder:
                     _remove(left.path)
 
     def open_upload(self, key: str) -> Upload:
-        path = self._path(key)
-        with _conflicts(key), suppress(FileNotFoundError):
-            # NotADirectoryError where a file stands in place of one of its directories
-            if stat.S_ISDIR(os.lstat(path).st_mode):
+        with _conflicts(key):
+            path, found = self._find(key)
+            if found and stat.S_ISDIR(found.st_mode):
                 raise IsADirectoryError
         try:
-            return Upload(key, path, self._new_name())
+            return Upload(key, path, self._new_name(), self._syncs)
         except FileNotFoundError:
             os.makedirs(self._uploads, exist_ok=True)
-            return Upload(key, path, self._new_name())
+            return Upload(key, path, self._new_name(), self._syncs)
 
     def put(self, key: str, block: Sequence[bytes]) -> Stored:
         upload = self.open_upload(key)
@@ -77,14 +79,13 @@ class Folder:
 
     def file(self, key: str) -> File:
         """The file of this key. Raises NotFound where there is none, Invalid where it is a directory."""
-        path = self._path(key)
         try:
-            found = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
+            path, found = self._find(key)
+        except NotADirectoryError:
             raise NotFound("artifact", key) from None
-        if stat.S_ISDIR(found.st_mode):
+        if found and stat.S_ISDIR(found.st_mode):
             raise Invalid(f"{key!r} is a directory, not a file")
-        if not stat.S_ISREG(found.st_mode):
+        if not found or not stat.S_ISREG(found.st_mode):
             raise NotFound("artifact", key)
         return File(Path(path), found)
 
@@ -99,7 +100,7 @@ class Folder:
         return Found(now.st_size, now.st_mtime, f"{now.st_mtime_ns}-{now.st_size}", content, found.blocks)
 
     def entries(self, key: str) -> list[Entry]:
-        with suppress(NotFound, FileNotFoundError, NotADirectoryError), os.scandir(self._path(key)) as found:
+        with suppress(NotFound, FileNotFoundError, NotADirectoryError), os.scandir(self._find(key)[0]) as found:
             return sorted(entry for item in found if item.path != self._uploads and (entry := _entry(item)))
         return []
 
@@ -110,10 +111,10 @@ class Folder:
         grave = self._new_name()
         os.makedirs(self._uploads, exist_ok=True)
         with suppress(NotFound, FileNotFoundError, NotADirectoryError):
-            path = self._path(key)
+            path, _ = self._find(key)
             os.replace(path, grave)
             _remove(grave)
-            _sync(os.path.dirname(path))
+            self._syncs.sync(os.path.dirname(path))
 
     def direct(self) -> None:
         """Nobody reaches a folder past this server."""
@@ -121,28 +122,27 @@ class Folder:
     def _new_name(self) -> str:
         return os.path.join(self._uploads, new_id())
 
-    def _path(self, key: str) -> str:
-        path = os.path.join(self._root, key) if key else self._root
-        if key.partition("/")[0].casefold() == UPLOADS or len(os.fsencode(path)) >= self._longest:
-            raise Invalid("Invalid path")
-        if key and not self._is_plain(key):
-            raise NotFound("artifact", key)
-        return path
+    def _find(self, key: str) -> tuple[str, os.stat_result | None]:
+        """The path of a key, and what is there.
 
-    def _is_plain(self, key: str) -> bool:
-        """Whether the key is a safe one, and no link is in its way."""
-        names = key.split("/")
+        Raises NotFound where a link is in the way, NotADirectoryError where a file is, Invalid for what no key can be.
+        """
+        path = os.path.join(self._root, key) if key else self._root
+        names = key.split("/") if key else []
+        if (names and names[0].casefold() == UPLOADS) or len(os.fsencode(path)) >= self._longest:
+            raise Invalid("Invalid path")
         if not {"", ".", ".."}.isdisjoint(names):
-            return False
-        path = self._root
+            raise NotFound("artifact", key)
+        found, above = None, self._root
         for name in names:
-            path = f"{path}/{name}"
+            above = f"{above}/{name}"
             try:
-                if stat.S_ISLNK(os.lstat(path).st_mode):
-                    return False
-            except OSError:  # it is not there, so there is nothing below it either
-                return True
-        return True
+                found = os.lstat(above)
+            except FileNotFoundError:  # so there is nothing below it either
+                return path, None
+            if stat.S_ISLNK(found.st_mode):
+                raise NotFound("artifact", key)
+        return path, found
 
 
 FLUSH_BYTES = 8 * 1024 * 1024
@@ -152,8 +152,8 @@ FLUSH_BYTES = 8 * 1024 * 1024
 class Upload:
     """A file on its way into a folder."""
 
-    def __init__(self, key: str, path: str, growing: str) -> None:
-        self._key, self._path, self._growing = key, path, growing
+    def __init__(self, key: str, path: str, growing: str, syncs: Syncs) -> None:
+        self._key, self._path, self._growing, self._syncs = key, path, growing, syncs
         self._file = open(growing, "xb", buffering=0)  # noqa: SIM115 - finish and abort close it
         self._hash = hashlib.sha256()
         self._size = self._flushing = 0
@@ -186,7 +186,7 @@ class Upload:
                         raise
         for directory in (folder, *changed):
             with suppress(FileNotFoundError):
-                _sync(directory)
+                self._syncs.sync(directory)
         return Stored(self._size, self._hash.hexdigest())
 
     def abort(self) -> None:
@@ -237,8 +237,46 @@ def _make(folder: str) -> list[str]:
     return [above, *changed]
 
 
+class Syncs:
+    """Directories whose names the disk is to know. Those who wait for the same one share the next trip to it.
+
+    What joins a trip has changed the directory before the trip begins, so that it is among what goes to the disk.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next: dict[str, Future[None]] = {}
+        self._under_way: dict[str, Future[None]] = {}
+
+    def sync(self, folder: str) -> None:
+        """Returns once the disk knows the names that are in the directory now."""
+        with self._lock:
+            joined = self._next.get(folder)
+            if joined is None:
+                trip = self._next[folder] = Future()
+                before = self._under_way.get(folder)
+        if joined:
+            joined.result()
+            return
+        if before:
+            wait([before])
+        with self._lock:
+            del self._next[folder]
+            self._under_way[folder] = trip
+        try:
+            _sync(folder)
+        except OSError as error:
+            trip.set_exception(error)
+            raise
+        else:
+            trip.set_result(None)
+        finally:
+            with self._lock:
+                if self._under_way[folder] is trip:
+                    del self._under_way[folder]
+
+
 def _sync(folder: str) -> None:
-    """Have the disk know the names in a directory."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -4,7 +4,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -376,3 +378,47 @@ def test_uploads_and_deletes_of_one_directory_get_along(folder: Path) -> None:
     put(store, "a/b/c/d", b"x")
     assert read(store, "a/b/c/d") == b"x"
     assert waiting(store) == []
+
+
+def test_who_waits_for_the_same_directory_shares_a_trip_that_begins_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the first trip is held up, all that come later share the second, and none joins one under way."""
+    begun: list[str] = []
+    go_on, syncs = threading.Event(), folders.Syncs()
+
+    def hold(directory: str) -> None:
+        begun.append(directory)
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(folders, "_sync", hold)
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(syncs.sync, "a")
+        while not begun:
+            time.sleep(0.001)
+        later = [pool.submit(syncs.sync, directory) for directory in "aaaaaab"]
+        while "b" not in begun:
+            time.sleep(0.001)
+        time.sleep(0.05)
+        assert begun == ["a", "b"]
+        assert not any(waiting.done() for waiting in (first, *later))
+        go_on.set()
+        for waiting in (first, *later):
+            waiting.result(10)
+    assert begun == ["a", "b", "a"]
+    syncs.sync("a")
+    assert begun == ["a", "b", "a", "a"]
+
+
+def test_a_trip_that_fails_fails_for_all_who_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    syncs = folders.Syncs()
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            syncs.sync("/none/none")
+    monkeypatch.setattr(folders, "_sync", lambda directory: None)
+    syncs.sync("/none/none")
+
+
+def test_many_files_at_once_are_all_there(store: Folder) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        sizes = list(pool.map(lambda number: put(store, f"d/{number % 3}/{number}", bytes(number)).size, range(200)))
+    assert sizes == list(range(200))
+    assert sum(len(store.entries(f"d/{number}")) for number in range(3)) == 200

@@ -56,6 +56,12 @@ def add_experiment(conn: Connection, actor: Actor, location: str, *run_ids: str)
     return number
 
 
+def add_model(conn: Connection, experiment: int, uri: str, model_id: str, **columns: int) -> None:
+    """A logged model of the experiment with its root there."""
+    model = {"model_id": model_id, "experiment_id": experiment, "name": "m", "artifact_uri": uri, "status": "ready"}
+    conn.execute(t.logged_models.insert(), model | {"created_at": 1, "updated_at": 1} | columns)
+
+
 def number_of(conn: Connection, run_id: str) -> int:
     return conn.execute(select(t.runs.c.id).where(t.runs.c.run_id == run_id)).scalar_one()
 
@@ -317,3 +323,80 @@ def test_only_so_many_runs_are_known(conn: Connection, actor: Actor, monkeypatch
         known.note(places.get_place(conn, actor, f"0/{run_id}/artifacts/a"))
     assert known.get_place(actor, f"0/{RUN}/artifacts/a") is None
     assert known.get_place(actor, f"0/{OTHER_RUN}/artifacts/a")
+
+
+# Logged models and model versions
+
+MODEL = f"m-{'d' * 32}"
+MODEL_HOME = f"0/models/{MODEL}/artifacts"
+
+
+def test_what_is_below_a_logged_model_is_its_experiments(conn: Connection, actor: Actor) -> None:
+    number = add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
+    add_model(conn, number, f"mlflow-artifacts:/{MODEL_HOME}", MODEL)
+    known = Known()
+    for key in (f"{MODEL_HOME}/MLmodel", MODEL_HOME, f"0/models/{MODEL}"):
+        place = places.get_place(conn, actor, key, Scope.WRITE)
+        assert place == Place(key, number, actor.project_id, None)
+        assert known.get_place(actor, key) is None
+    known.note(places.get_place(conn, actor, f"{MODEL_HOME}/MLmodel"))
+    assert known.get_place(actor, f"{MODEL_HOME}/data/x", Scope.WRITE) == Place(
+        f"{MODEL_HOME}/data/x", number, actor.project_id, None
+    )
+    assert known.get_place(actor, f"1/models/{MODEL}/artifacts/x") is None
+
+
+def test_who_asks_for_a_model_must_see_its_project_and_write_to_change_it(
+    conn: Connection, actor: Actor, other: Actor
+) -> None:
+    add_model(conn, add_experiment(conn, actor, "mlflow-artifacts:/0"), f"mlflow-artifacts:/{MODEL_HOME}", MODEL)
+    known = Known()
+    known.note(places.get_place(conn, actor, f"{MODEL_HOME}/a"))
+    reader = Actor(actor.user_id, actor.project_id, {actor.project_id: Scope.READ}, Scope.READ)
+    key = f"{MODEL_HOME}/a"
+    for problem, who in ((Forbidden, reader), (NotFound, other)):
+        with pytest.raises(problem):
+            places.get_place(conn, who, key, Scope.WRITE)
+        with pytest.raises(problem):
+            known.get_place(who, key, Scope.WRITE)
+    with pytest.raises(NotFound):
+        places.root_of_model(conn, other, MODEL)
+    assert places.root_of_model(conn, reader, MODEL) == Root(f"mlflow-artifacts:/{MODEL_HOME}", MODEL_HOME)
+
+
+def test_a_deleted_model_has_a_place_and_no_root(conn: Connection, actor: Actor) -> None:
+    """As in MLflow files of what is deleted are still there; but the model is not, to who asks for it by its id."""
+    number = add_experiment(conn, actor, "mlflow-artifacts:/0")
+    add_model(conn, number, f"mlflow-artifacts:/{MODEL_HOME}", MODEL, deleted_at=1)
+    assert places.get_place(conn, actor, f"{MODEL_HOME}/a").experiment == number
+    with pytest.raises(NotFound):
+        places.root_of_model(conn, actor, MODEL)
+
+
+def test_a_model_elsewhere_has_no_key(conn: Connection, actor: Actor) -> None:
+    add_model(conn, add_experiment(conn, actor, "s3://bucket/0"), "s3://bucket/0/m", MODEL)
+    assert places.root_of_model(conn, actor, MODEL) == Root("s3://bucket/0/m", None)
+
+
+def test_a_versions_root_is_where_its_files_are(conn: Connection, actor: Actor, other: Actor) -> None:
+    add_model(conn, add_experiment(conn, actor, "mlflow-artifacts:/0"), f"mlflow-artifacts:/{MODEL_HOME}", MODEL)
+    add_experiment(conn, other, "mlflow-artifacts:/1")
+    model = {"registered_model_id": "e" * 32, "project_id": actor.project_id, "name": "r"}
+    conn.execute(t.registered_models.insert(), model | {"created_at": 1, "updated_at": 1})
+    kept = [
+        f"mlflow-artifacts:/{MODEL_HOME}",
+        f"models:/{MODEL}",
+        "s3://b/x",
+        "mlflow-artifacts:/1/secret",
+        "models:/m-0",
+    ]
+    for version, uri in enumerate(kept, 1):
+        row = {"registered_model_id": "e" * 32, "version": version, "source": uri, "storage_uri": uri}
+        times = {"created_at": 1, "updated_at": 1, "deleted_at": None}
+        conn.execute(t.model_versions.insert(), row | {"stage": "none", "status": "ready"} | times)
+    of_model = Root(f"mlflow-artifacts:/{MODEL_HOME}", MODEL_HOME)
+    roots = [places.root_of_version(conn, actor, "r", version) for version in (1, 2, 3)]
+    assert roots == [of_model, of_model, Root("s3://b/x", None)]
+    for who, name, version in ((actor, "r", 4), (actor, "r", 5), (actor, "r", 6), (actor, "q", 1), (other, "r", 1)):
+        with pytest.raises(NotFound):
+            places.root_of_version(conn, who, name, version)
