@@ -18,22 +18,23 @@ from shim.messages import Int64, Items, Message, check_key
 MAX_TAG_VALUE = 100_000
 MAX_DESCRIPTION = 100_000
 
-Some = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
-ModelName = Annotated[Some, AfterValidator(registered_models.checked_name)]
-Alias = Annotated[Some, AfterValidator(model_aliases.checked)]
-NewAlias = Annotated[Some, AfterValidator(model_aliases.checked_to_give)]
+
+def _checked_key(key: str) -> str:
+    check_key(key, "key")
+    return key
+
+
+NonEmpty = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
+ModelName = Annotated[NonEmpty, AfterValidator(registered_models.checked_name)]
+Alias = Annotated[NonEmpty, AfterValidator(model_aliases.checked)]
+NewAlias = Annotated[NonEmpty, AfterValidator(model_aliases.checked_to_give)]
 Description = Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION, pattern=r"^[^\x00]*$")]
 Source = Annotated[str, StringConstraints(min_length=1, max_length=MAX_SOURCE, pattern=r"^[^\x00]*$")]
 Link = Annotated[str, StringConstraints(max_length=MAX_SOURCE, pattern=r"^[^\x00]*$")]
 OtherId = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00]*$")]
 """The id of a run or a logged model, as the client has it; empty is none."""
-TagKey = Annotated[str, StringConstraints(min_length=1, max_length=250), AfterValidator(lambda key: _checked_key(key))]
+TagKey = Annotated[str, StringConstraints(min_length=1, max_length=250), AfterValidator(_checked_key)]
 TagValue = Annotated[str, StringConstraints(max_length=MAX_TAG_VALUE, pattern=r"^[^\x00]*$")]
-
-
-def _checked_key(key: str) -> str:
-    check_key(key, "key")
-    return key
 
 
 def _number(text: object) -> int:
@@ -57,7 +58,7 @@ def _stage(text: str) -> str:
     return text.lower()
 
 
-Stage = Annotated[Some, AfterValidator(_stage)]
+Stage = Annotated[NonEmpty, AfterValidator(_stage)]
 
 
 class RegistryTag(TypedDict):

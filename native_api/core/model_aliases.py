@@ -31,9 +31,9 @@ def checked(alias: str) -> str:
 
 def checked_to_give(alias: str) -> str:
     """The text, if it may be given as an alias: one that is not reserved."""
-    if alias.lower() == LATEST or re.fullmatch(r"[vV]\d+", alias):
+    if checked(alias).lower() == LATEST or re.fullmatch(r"[vV]\d+", alias):
         raise Invalid(f"The alias name '{alias}' is reserved.")
-    return checked(alias)
+    return alias
 
 
 def get(conn: Connection, actor: Actor, project_id: str, name: str, alias: str) -> ModelVersion:

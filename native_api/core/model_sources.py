@@ -6,6 +6,7 @@ the run or the logged model that it names as well, in view; what is outside this
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
 
@@ -94,7 +95,7 @@ def _split(source: str) -> SplitResult:
         raise Invalid(f"Invalid model version source: {source!r}") from None
     names = [name for name in plain.path.split("/") if name]
     is_absolute = parts.path.startswith("/") and plain.path.startswith("/")
-    is_plain = not {".", ".."} & {*names, *decoded.split("/")} and "\\" not in decoded and min(decoded) >= " "
+    is_plain = not {".", ".."} & {*names, *decoded.split("/")} and not re.search(r"[\\\x00-\x1f\x7f]", decoded)
     if not (names and is_absolute and is_plain):
         raise Invalid(
             f"Invalid model version source: {source!r}. It must be a URI or an absolute path, without '.', '..', "
@@ -121,7 +122,10 @@ def _is_proxied(parts: SplitResult) -> bool:
     if parts.scheme == "mlflow-artifacts":
         return True
     path = "/".join(["", *_names(parts), ""])
-    return parts.scheme in ("http", "https") and "/api/2.0/mlflow-artifacts/artifacts/" in path
+    return parts.scheme in ("http", "https") and _PROXY.search(path) is not None
+
+
+_PROXY = re.compile("/(?:ajax-)?api/2.0/mlflow-artifacts/artifacts/")
 
 
 def _names(parts: SplitResult) -> list[str]:

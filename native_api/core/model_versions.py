@@ -7,7 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal_column, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy import delete as delete_from
 
 from native_api.core import audit, clock, db, registered_models
@@ -147,7 +158,7 @@ def latest(conn: Connection, models: Sequence[RegisteredModel]) -> dict[str, lis
     return found
 
 
-def _latest_numbers(among: db.Among) -> Any:
+def _latest_numbers(among: db.Among) -> Select[*tuple[Any, ...]]:
     """Eight seeks in an index for a model, however many versions it has."""
     stages = union_all(*(select(literal_column(f"'{stage}'").label("stage")) for stage in STAGES)).subquery()
     same = t.model_versions.alias()

@@ -49,8 +49,8 @@ def checked_name(name: str) -> str:
     """
     if not name.strip() or "/" in name or ":" in name or name == "." or name.startswith("..") or len(name) > MAX_NAME:
         raise Invalid(
-            f"Invalid model name {name!r}: it must not be empty, be '.' or begin with '..', have '/' or ':' in it, or "
-            f"exceed {MAX_NAME} characters"
+            f"Invalid model name {name[:MAX_NAME]!r}: it must not be empty or '.', begin with '..', hold '/' or ':', "
+            f"or exceed {MAX_NAME} characters"
         )
     return name
 
