@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -34,18 +34,13 @@ Answer = dict[str, Any]
 
 
 def create(conn: Connection, actor: Actor, msg: m.CreateModel) -> Answer:
-    params = _map(msg.params)
-    tags = _map(msg.tags)
-    for noun, given, found in (("parameter", msg.params, params), ("tag", msg.tags, tags)):
-        if len(found) < len(given or ()):
-            raise Invalid(f"Duplicate {noun} keys have been submitted")
     new = NewModel(
         experiment=msg.experiment_id,
         name=msg.name or run_names.make(),
         model_type=msg.model_type or "",
         source_run_id=msg.source_run_id or "",
-        params=params,
-        tags=tags,
+        params=_distinct(msg.params, "parameter"),
+        tags=_distinct(msg.tags, "tag"),
     )
     return {"model": _document(logged_models.create(conn, actor, new))}
 
@@ -74,11 +69,16 @@ def delete_tag(conn: Connection, actor: Actor, msg: m.DeleteModelTag) -> Answer:
 
 
 def add_params(conn: Connection, actor: Actor, msg: m.AddModelParams) -> Answer:
-    params = _map(msg.params)
-    if len(params) < len(msg.params or ()):
-        raise Invalid("Duplicate parameter keys have been submitted")
-    logged_models.add_params(conn, actor, msg.model_id, params)
+    logged_models.add_params(conn, actor, msg.model_id, _distinct(msg.params, "parameter"))
     return {}
+
+
+def _distinct(pairs: Sequence[m.Pair] | None, noun: str) -> dict[str, str]:
+    """By key; Invalid for one that comes twice."""
+    found = _map(pairs)
+    if len(found) < len(pairs or ()):
+        raise Invalid(f"Duplicate {noun} keys have been submitted")
+    return found
 
 
 def _map(pairs: Sequence[m.Pair] | None) -> dict[str, str]:
@@ -143,7 +143,7 @@ def _document(model: LoggedModel) -> Answer:
     }
 
 
-def _pairs(values: Any) -> list[Pair]:
+def _pairs(values: Mapping[str, str]) -> list[Pair]:
     return [Pair(key, value) for key, value in values.items()]
 
 

@@ -147,8 +147,7 @@ def _points(metrics: Sequence[m.Metric]) -> Points:
 
 def _model_points(metrics: Sequence[m.Metric]) -> list[ModelPoint]:
     """The points that tell of a logged model: nearly always none of them."""
-    of_models = [metric for metric in metrics if metric.model_id]
-    return [_model_point(metric) for metric in of_models]
+    return [_model_point(metric) for metric in metrics if metric.model_id]
 
 
 def _model_point(metric: m.Metric) -> ModelPoint:

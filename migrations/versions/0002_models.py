@@ -53,7 +53,7 @@ def create_logged_models() -> None:
         Unique("model_id", name=op.f("uq_logged_models_model_id")),
         sqlite_autoincrement=True,
     )
-    newest = [sa.text("created_at DESC"), "model_id"]
+    newest = (sa.text("created_at DESC"), "model_id")
     op.create_index("ix_logged_models_newest", "logged_models", ["experiment_id", *newest])
     op.create_index("ix_logged_models_newest_of_name", "logged_models", ["experiment_id", "name", *newest])
     for part in ("params", "tags"):

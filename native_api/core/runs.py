@@ -292,8 +292,8 @@ def add_outputs(conn: Connection, actor: Actor, run_id: str, models: Sequence[tu
     """Record models that the run made, each with its step. What is recorded already is not recorded again."""
     held = active(conn, actor, run_id)
     c = t.run_models.c
-    made = conn.execute(select(c.model_id, c.step).where(c.run_id == held.id, c.direction == "output"))
-    known = {(model, step) for model, step in made}
+    found = conn.execute(select(c.model_id, c.step).where(c.run_id == held.id, c.direction == "output"))
+    known = {(model, step) for model, step in found}
     _add_models(conn, held, "output", [made for made in dict.fromkeys(models) if made not in known])
     held_runs.touch(conn, [held.id])
 

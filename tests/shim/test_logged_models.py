@@ -19,7 +19,7 @@ async def make(mlflow: MLflow, experiment: str, **fields: Any) -> dict[str, Any]
 
 
 async def measure(mlflow: MLflow, run_id: str, model_id: str, value: object, **fields: Any) -> None:
-    point = {"key": "acc", "value": value, "timestamp": 1, "step": 1} | fields
+    point: dict[str, Any] = {"key": "acc", "value": value, "timestamp": 1, "step": 1} | fields
     await mlflow("runs/log-metric", run_id=run_id, model_id=model_id, **point)
 
 
@@ -54,7 +54,8 @@ async def test_a_model_is_made_finished_and_shown_as_mlflow_does(mlflow: MLflow)
 
 async def test_a_model_without_a_name_gets_one(mlflow: MLflow) -> None:
     experiment = await mlflow.experiment()
-    for fields in ({}, {"name": ""}, {"name": None}):
+    variants: list[dict[str, Any]] = [{}, {"name": ""}, {"name": None}]
+    for fields in variants:
         assert (await make(mlflow, experiment, **fields))["name"].count("-") == 2
 
 
@@ -85,7 +86,7 @@ async def test_points_show_their_run_and_their_dataset(mlflow: MLflow) -> None:
 async def test_a_point_of_an_unknown_model_writes_nothing(mlflow: MLflow) -> None:
     """MLflow's own server answers 400 with what its database said, and keeps the run's metrics of a batch."""
     run_id = await mlflow.run()
-    point = {"key": "acc", "value": 1, "timestamp": 1, "model_id": "m-" + "0" * 32}
+    point: dict[str, Any] = {"key": "acc", "value": 1, "timestamp": 1, "model_id": "m-" + "0" * 32}
     await mlflow.refused("runs/log-metric", "RESOURCE_DOES_NOT_EXIST", run_id=run_id, **point)
     metrics = [{"key": "loss", "value": 1, "timestamp": 1}, point]
     tags = [{"key": "t", "value": "v"}]
@@ -99,11 +100,12 @@ async def test_a_point_of_an_unknown_model_writes_nothing(mlflow: MLflow) -> Non
 async def test_half_a_dataset_is_refused(mlflow: MLflow, half: dict[str, str]) -> None:
     run_id = await mlflow.run(experiment := await mlflow.experiment())
     model_id = (await make(mlflow, experiment))["model_id"]
-    point = {"key": "acc", "value": 1, "timestamp": 1} | half
+    point: dict[str, Any] = {"key": "acc", "value": 1, "timestamp": 1} | half
+    of_model = point | {"model_id": model_id}
     for path, fields in (
         ("runs/log-metric", point),
-        ("runs/log-metric", point | {"model_id": model_id}),
-        ("runs/log-batch", {"metrics": [point | {"model_id": model_id}]}),
+        ("runs/log-metric", of_model),
+        ("runs/log-batch", {"metrics": [of_model]}),
     ):
         assert "Both dataset_name and dataset_digest" in await mlflow.refused(path, run_id=run_id, **fields)
 
@@ -113,8 +115,8 @@ async def test_what_comes_twice_is_refused_in_a_new_model_and_in_params_and_else
 ) -> None:
     experiment = await mlflow.experiment()
     twice = [{"key": "k", "value": "1"}, {"key": "k", "value": "2"}]
-    for part in ("params", "tags"):
-        await mlflow.refused("logged-models", experiment_id=experiment, **{part: twice})
+    await mlflow.refused("logged-models", experiment_id=experiment, params=twice)
+    await mlflow.refused("logged-models", experiment_id=experiment, tags=twice)
     path = f"logged-models/{(await make(mlflow, experiment))['model_id']}"
     await mlflow.refused(f"{path}/params", params=twice)
     await mlflow(f"{path}/tags", method="PATCH", tags=twice)
