@@ -17,8 +17,12 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import MLFlowLogger
 from torch.utils.data import DataLoader, TensorDataset
 
+EPOCHS, STEPS = 3, 4
+
 
 class Line(LightningModule):  # type: ignore[misc]
+    """Learns the sum of two numbers, unless it is told at which step to fail."""
+
     def __init__(self, rate: float = 0.1, schedule: dict[str, int] | None = None, fails_at: int | None = None) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -43,10 +47,8 @@ class Line(LightningModule):  # type: ignore[misc]
         return torch.optim.SGD(self.parameters(), lr=self.hparams["rate"])
 
 
-EPOCHS, STEPS = 3, 4
-
-
 def data() -> Any:
+    """As many batches as an epoch has steps."""
     features = torch.arange(32.0).reshape(16, 2) / 32
     return DataLoader(TensorDataset(features, features.sum(dim=1, keepdim=True)), batch_size=4)
 
@@ -61,11 +63,11 @@ def train(model: Line, logger: MLFlowLogger, folder: Path, **checkpoint: Any) ->
     return saved
 
 
-def log_run(client: MlflowClient, logger: MLFlowLogger) -> Run:
+def run_of(client: MlflowClient, logger: MLFlowLogger) -> Run:
     return client.get_run(str(logger.run_id))
 
 
-def checkpoints(client: MlflowClient, run: Run) -> list[str]:
+def folders(client: MlflowClient, run: Run) -> list[str]:
     return sorted(file.path for file in client.list_artifacts(run.info.run_id))
 
 
@@ -75,7 +77,7 @@ def test_a_fit_logs_hyperparameters_and_metrics_by_step(
     seed_everything(7, verbose=False)
     logger = MLFlowLogger("lines", run_name="first", tracking_uri=tracking_uri, tags={"team": "vision"})
     train(Line(rate=0.05, schedule={"warm": 1, "cold": 2}), logger, tmp_path)
-    run = log_run(client, logger)
+    run = run_of(client, logger)
     assert (run.info.run_name, run.info.status) == ("first", "FINISHED")
     assert run.data.tags["team"] == "vision"
     assert run.data.params == {"rate": "0.05", "schedule/warm": "1", "schedule/cold": "2", "fails_at": "None"}
@@ -86,7 +88,7 @@ def test_a_fit_logs_hyperparameters_and_metrics_by_step(
         history = {point.step: point.value for point in client.get_metric_history(run.info.run_id, key)}
         assert history.keys() >= set(last_steps), key
     assert run.data.metrics["epoch"] == EPOCHS - 1
-    assert checkpoints(client, run) == []
+    assert folders(client, run) == []
 
 
 @pytest.mark.parametrize(
@@ -100,9 +102,9 @@ def test_checkpoints_are_kept_as_artifacts(
     logger = MLFlowLogger(experiment.name, tracking_uri=tracking_uri, log_model=log_model)
     model = Line()
     saved = train(model, logger, tmp_path / "here", monitor="val/loss", save_top_k=1 if log_model is True else EPOCHS)
-    run = log_run(client, logger)
+    run = run_of(client, logger)
     assert run.info.experiment_id == experiment.experiment_id
-    assert set(checkpoints(client, run)) == kept
+    assert set(folders(client, run)) == kept
     best = Path(saved.best_model_path).stem
     files = Path(mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path=best, dst_path=tmp_path))
     assert {file.name for file in files.iterdir()} == {f"{best}.ckpt", "metadata.yaml", "aliases.txt"}
@@ -122,7 +124,7 @@ def test_a_run_is_continued(client: MlflowClient, experiment: Experiment, tracki
         enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
     )  # fmt: skip
     trainer.fit(Line(), data(), data(), ckpt_path=saved.best_model_path, weights_only=True)
-    run = log_run(client, second)
+    run = run_of(client, second)
     assert (run.info.run_id, run.info.status) == (first.run_id, "FINISHED")
     steps = [point.step for point in client.get_metric_history(run.info.run_id, "more-train_loss_step")]
     assert steps == list(range(EPOCHS * STEPS, EPOCHS * STEPS + STEPS))
@@ -135,7 +137,7 @@ def test_a_fit_that_fails_ends_its_run(
     logger = MLFlowLogger(experiment.name, tracking_uri=tracking_uri)
     with pytest.raises(ArithmeticError):
         train(Line(fails_at=5), logger, tmp_path)
-    run = log_run(client, logger)
+    run = run_of(client, logger)
     assert run.info.status == "FAILED"
     steps = [point.step for point in client.get_metric_history(run.info.run_id, "train_loss_step")]
     assert steps == [0, 1, 2, 3, 4]
