@@ -80,7 +80,7 @@ class Objects:
             try:
                 answer = obstore.get(self._bucket, key)
             except FileNotFoundError:
-                if self.entries(key):
+                if next(iter(obstore.list(self._bucket, key, chunk_size=1)), ()):
                     raise Invalid(f"{key!r} is a directory, not a file") from None
                 raise
             meta = answer.meta
