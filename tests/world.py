@@ -23,13 +23,13 @@ from native_api.core import (
     runs,
     users,
 )
-from native_api.core import tables as t
 from native_api.core.access import Actor, OrgRole, Scope
 from native_api.core.members import OF_ORGS, OF_PROJECTS
 from native_api.core.metrics import Name, Point
 from native_api.core.places import InRun, Place
 from native_api.core.runs import LogEntry, NewRun
 from native_api.core.users import NewUser
+from tests import model_rows
 
 ROOT = "mlflow-artifacts:/"
 
@@ -138,18 +138,14 @@ def _track(conn: Connection, w: World, admin: Actor, files: Path) -> None:
 
 
 def _keep_models(conn: Connection, w: World, admin: Actor, files: Path) -> None:
-    """A logged model with a file, and a version of a registered model that is made from it."""
+    """A logged model with a file, and a version of a registered model that has the same file."""
     model_id = w.ids["model_id"] = f"m-{clock.new_id()}"
-    uri = f"{ROOT}{w.ids['experiment']}/models/{model_id}/artifacts"
-    times = {"created_at": 1, "updated_at": 1}
-    model = {"model_id": model_id, "experiment_id": int(w.ids["experiment"]), "name": f"model {w.mark}"}
-    conn.execute(t.logged_models.insert(), model | {"artifact_uri": uri, "status": "ready"} | times)
     name = w.ids["model_name"] = f"registered {w.mark}"
-    registered = {"registered_model_id": clock.new_id(), "project_id": admin.project_id, "name": name}
-    conn.execute(t.registered_models.insert(), registered | times)
-    version = {"registered_model_id": registered["registered_model_id"], "version": 1, "model_id": model_id}
-    kept = {"source": f"models:/{model_id}", "storage_uri": uri, "stage": "none", "status": "ready"}
-    conn.execute(t.model_versions.insert(), version | kept | times)
+    uri = f"{ROOT}{w.ids['experiment']}/models/{model_id}/artifacts"
+    model_rows.add_model(conn, int(w.ids["experiment"]), model_id, uri, f"model {w.mark}")
+    registered = clock.new_id()
+    model_rows.add_registered(conn, registered, admin.project_id, name)
+    model_rows.add_version(conn, registered, admin.project_id, 1, uri)
     key = f"{uri.removeprefix(ROOT)}/{w.mark}.txt"
     (files / key).parent.mkdir(parents=True)
     (files / key).write_text(w.mark)

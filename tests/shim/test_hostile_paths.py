@@ -20,6 +20,7 @@ from native_api.settings import Settings
 from native_api.web.auth import Guard
 from native_api.web.endpoint import Stream
 from shim.app import create_app, surfaces
+from tests import model_rows
 from tests.asgi import Answer, Caller
 
 pytestmark = pytest.mark.anyio
@@ -246,13 +247,10 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         engine = db.create_writer(db.parse_url(url))
         with engine.begin() as conn:
             project = conn.execute(t.experiments.select()).one().project_id
-            times, uri = {"created_at": 1, "updated_at": 1}, f"mlflow-artifacts:/{model}"
-            logged = {"model_id": home.model_id, "experiment_id": 0, "name": "m", "artifact_uri": uri}
-            conn.execute(t.logged_models.insert(), logged | {"status": "ready"} | times)
-            registered = {"registered_model_id": "r" * 32, "project_id": project, "name": home.model_name}
-            conn.execute(t.registered_models.insert(), registered | times)
-            version = {"registered_model_id": "r" * 32, "version": 1, "source": uri, "storage_uri": uri}
-            conn.execute(t.model_versions.insert(), version | {"stage": "none", "status": "ready"} | times)
+            uri = f"mlflow-artifacts:/{model}"
+            model_rows.add_model(conn, 0, home.model_id, uri)
+            model_rows.add_registered(conn, "r" * 32, project, home.model_name)
+            model_rows.add_version(conn, "r" * 32, project, 1, uri)
         engine.dispose()
         for folder in (root, root / home.folder, root / model):
             (folder / "deep").mkdir(parents=True, exist_ok=True)

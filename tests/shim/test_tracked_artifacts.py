@@ -12,6 +12,7 @@ from sqlalchemy import select
 from native_api.core import clock, db
 from native_api.core import tables as t
 from native_api.settings import Settings
+from tests import model_rows
 from tests.shim.conftest import MLflow
 
 pytestmark = pytest.mark.anyio
@@ -39,15 +40,12 @@ async def model(http: httpx.AsyncClient, mlflow: MLflow, settings: Settings) -> 
     uri = f"mlflow-artifacts:/{experiment}/models/{model_id}/artifacts"
     engine = db.create_writer(db.parse_url(settings.database_url))
     with engine.begin() as conn:
-        times = {"created_at": 1, "updated_at": 1}
-        model = {"model_id": model_id, "experiment_id": int(experiment), "name": "m", "artifact_uri": uri}
-        conn.execute(t.logged_models.insert(), model | {"status": "ready"} | times)
         of = select(t.experiments.c.project_id).where(t.experiments.c.id == int(experiment))
-        registered = {"registered_model_id": name, "project_id": conn.execute(of).scalar_one(), "name": name}
-        conn.execute(t.registered_models.insert(), registered | times)
+        project = conn.execute(of).scalar_one()
+        model_rows.add_model(conn, int(experiment), model_id, uri)
+        model_rows.add_registered(conn, name, project, name)
         for version, kept in enumerate([uri, f"models:/{model_id}", "s3://bucket/x"], 1):
-            row = {"registered_model_id": name, "version": version, "source": kept, "storage_uri": kept}
-            conn.execute(t.model_versions.insert(), row | {"stage": "none", "status": "ready"} | times)
+            model_rows.add_version(conn, name, project, version, kept)
     engine.dispose()
     home = uri.removeprefix("mlflow-artifacts:/")
     assert (await http.put(f"{PROXY}/{home}/d/a.html", content=b"<p>")).status_code == 200
