@@ -47,9 +47,11 @@ from native_api.core.places import InRun, Place
 from native_api.core.run_configs import NewConfig
 from native_api.core.runs import LogEntry, NewRun
 from native_api.core.search import View
+from tests import model_rows
 from tests.conftest import make_actor
 
 ROOT = "mlflow-artifacts:/"
+MODEL = "m-" + "d" * 32
 LOSS = Name(0, "loss")
 
 
@@ -85,6 +87,9 @@ def things(conn: Connection, actor: Actor) -> Things:
     in_run = InRun(run.info.id, run_id, run.info.artifact_uri, "a.txt")
     place = Place(key, experiment, actor.project_id, in_run)
     artifacts.record(conn, actor, place, 1, "0" * 64)
+    model_rows.add_model(conn, experiment, MODEL, f"{ROOT}{experiment}/models/{MODEL}/artifacts")
+    model_rows.add_registered(conn, "a" * 32, actor.project_id, "m")
+    model_rows.add_version(conn, "a" * 32, actor.project_id, 1, f"models:/{MODEL}")
     return Things(actor, experiment, run_id, key, place, *add_by_hand(conn, actor, run_id))
 
 
@@ -136,6 +141,8 @@ READS: dict[Callable[..., Any], Call] = {
     run_artifacts.get: lambda conn, a, of: run_artifacts.get(conn, a, of.link),
     run_artifacts.page: lambda conn, a, of: run_artifacts.page(conn, a, 9, None).items,
     places.root_of_run: lambda conn, a, of: places.root_of_run(conn, a, of.run_id),
+    places.root_of_model: lambda conn, a, of: places.root_of_model(conn, a, MODEL),
+    places.root_of_version: lambda conn, a, of: places.root_of_version(conn, a, "m", 1),
     places.get_place: lambda conn, a, of: places.get_place(conn, a, of.key),
     places.find_place: lambda conn, a, of: places.find_place(conn, a, of.key),
     reports.leaderboard: lambda conn, a, of: reports.leaderboard(conn, a, uuid_of(conn, of), LOSS, 9, None).items,
