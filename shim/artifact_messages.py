@@ -50,13 +50,13 @@ class PresignUpload(Message):
     run_id: Text | None = None
     model_id: Text | None = None
     path: Path
-    expiration: Seconds = 900
+    expiration: Seconds | None = None
 
 
 class PresignDownload(Message):
     run_id: AnyRunId
     path: Path
-    expiration: Seconds = 300
+    expiration: Seconds | None = None
 
 
 # The proxy
@@ -75,7 +75,7 @@ class BeginUpload(Message):
 
     folder: str
     path: Path
-    num_parts: Annotated[Int64, Field(ge=1, le=10_000)] = 1
+    num_parts: Annotated[Int64, Field(ge=1, le=10_000)] | None = None
 
 
 UploadId = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[\x21-\x7e]*$")]
@@ -83,7 +83,7 @@ UploadId = Annotated[str, StringConstraints(min_length=1, max_length=4096, patte
 
 class PutPart(Message):
     part_number: Annotated[Int64, Field(ge=1, le=10_000)]
-    etag: Annotated[str, StringConstraints(max_length=256, pattern=r"^[\x20-\x7e]*$")] = ""
+    etag: Annotated[str, StringConstraints(max_length=256, pattern=r"^[\x20-\x7e]*$")] | None = None
 
 
 class CompleteUpload(Message):

@@ -20,8 +20,9 @@ from shim.artifacts import Files
 Answer = dict[str, Any]
 
 DOWNLOAD_SECONDS = 300
+UPLOAD_SECONDS = 900
 PART_SECONDS = 3600
-"""How long an address is good, as MLflow has them: a part may wait until those before it have gone."""
+"""How long an address is good if nobody says, as MLflow has it: a part may wait until those before it have gone."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ class Addresses:
     async def begin(self, door: Door, actor: Actor, msg: m.BeginUpload) -> Answer:
         """An address for each part of a file."""
         place, multipart = await self._upload(door, actor, msg.folder, msg.path)
-        begun = await self.files.run(multipart.begin, place.key, msg.num_parts, PART_SECONDS)
+        begun = await self.files.run(multipart.begin, place.key, msg.num_parts or 1, PART_SECONDS)
         parts = [{"url": url, "part_number": number, "headers": {}} for number, url in enumerate(begun.urls, 1)]
         return {"upload_id": begun.upload_id, "credentials": parts}
 
     async def complete(self, door: Door, actor: Actor, msg: m.CompleteUpload) -> Answer:
         """Make the file of its parts; answered once it is there, and recorded like any other."""
         place, multipart = await self._upload(door, actor, msg.folder, msg.path)
-        parts = [Part(part.part_number, part.etag) for part in msg.parts]
+        parts = [Part(part.part_number, part.etag or "") for part in msg.parts]
         stored = await self.files.run(multipart.complete, place.key, msg.upload_id, parts)
         await self.files.arrived(door, actor, place, stored)
         return {}
@@ -99,14 +100,14 @@ class Addresses:
 
         key, direct = await self._presign(await door.read(find), path, "upload")
         await self.files.place(door, actor, key, Scope.WRITE)
-        return _presigned(await self.files.run(direct.upload, key, msg.expiration))
+        return _presigned(await self.files.run(direct.upload, key, msg.expiration or UPLOAD_SECONDS))
 
     async def presign_download(self, door: Door, actor: Actor, msg: m.PresignDownload) -> Answer:
         """Where to get a file of a run."""
         path = safe_key(msg.path)
         root = await door.read(lambda conn: places.root_of_run(conn, actor, msg.run_id))
         key, direct = await self._presign(root, path, "download")
-        return _presigned(await self.files.run(direct.download, key, msg.expiration))
+        return _presigned(await self.files.run(direct.download, key, msg.expiration or DOWNLOAD_SECONDS))
 
     async def _presign(self, root: Root, path: str, way: str) -> tuple[str, Direct]:
         """The key of a path, and how to get there. The server signs for no place that a caller names."""

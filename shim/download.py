@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Iterator
 from contextlib import closing
 from email.utils import formatdate
 from secrets import token_hex
@@ -56,11 +56,21 @@ class Download(Response):
         if ranges is not None:
             status = 206 if ranges else 416
             pieces, end = self._pieces(ranges, headers)
+        if scope["method"] == "HEAD":
+            pieces, end = [], b""
         await send({"type": "http.response.start", "status": status, "headers": headers.raw})
-        if scope["method"] != "HEAD":
+        if self._found.content is not None:
+            parts = [head + self._found.content[start:stop] for head, (start, stop) in pieces]
+            await send({"type": "http.response.body", "body": b"".join([*parts, end])})
+            return
+        # A server that nobody listens to any more takes what it is sent, and would go on to the end of the file.
+        leaving = asyncio.create_task(_left(receive))
+        try:
             for head, wanted in pieces:
-                await self._send(send, head, wanted)
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else end})
+                await self._stream(send, head, wanted, leaving)
+        finally:
+            leaving.cancel()
+        await send({"type": "http.response.body", "body": end})
 
     def _may_part(self, if_range: str | None) -> bool:
         """Whether ranges of this very file are wanted."""
@@ -92,21 +102,19 @@ class Download(Response):
         headers["content-length"] = str(sum(len(head) + end - start for head, (start, end) in pieces) + len(last))
         return pieces, last
 
-    async def _send(self, send: Send, head: bytes, wanted: Range) -> None:
-        start, end = wanted
-        if self._found.content is not None:
-            content = self._found.content[start:end]
-            await send({"type": "http.response.body", "body": head + content, "more_body": True})
-            return
+    async def _stream(self, send: Send, head: bytes, wanted: Range, leaving: asyncio.Task[None]) -> None:
+        """Send a range, block by block, until it ends or who asked has left."""
         if head:
             await send({"type": "http.response.body", "body": head, "more_body": True})
-        with closing(self._found.blocks(start, end)) as blocks:  # type: ignore[type-var]
-            while block := await run_sync(_next, blocks):
+        with closing(self._found.blocks(*wanted)) as blocks:
+            while not leaving.done() and (block := await run_sync(next, blocks, b"")):
                 await send({"type": "http.response.body", "body": block, "more_body": True})
 
 
-def _next(blocks: Iterator[bytes]) -> bytes:
-    return next(blocks, b"")
+async def _left(receive: Receive) -> None:
+    """Returns once who asked has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def ranges_in(header: str, size: int) -> list[Range] | None:

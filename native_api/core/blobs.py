@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote
@@ -87,7 +87,7 @@ class Found:
     """Another one whenever the file is replaced."""
     content: bytes | None
     """All that is in it, where that is little."""
-    blocks: Callable[[int, int], Iterator[bytes]]
+    blocks: Callable[[int, int], Generator[bytes]]
     """What is in it from one byte to before another, at most BLOCK at a time. Each step of it waits for the store."""
 
 

@@ -8,7 +8,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,7 +34,7 @@ class File(NamedTuple):
     def open(self) -> BinaryIO:
         return open(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
 
-    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+    def blocks(self, start: int, end: int) -> Generator[bytes]:
         with self.open() as file:
             file.seek(start)
             while start < end and (block := file.read(min(BLOCK, end - start))):

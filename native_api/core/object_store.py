@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -80,14 +80,14 @@ class Objects:
             try:
                 answer = obstore.get(self._bucket, key)
             except FileNotFoundError:
-                if self.entries(key):
+                if next(iter(obstore.list(self._bucket, key, chunk_size=1)), ()):
                     raise Invalid(f"{key!r} is a directory, not a file") from None
                 raise
             meta = answer.meta
             content = bytes(answer.bytes()) if meta["size"] <= at_most else None
         size, version = meta["size"], meta["e_tag"] or f"{meta['last_modified'].timestamp()}-{meta['size']}"
 
-        def blocks(start: int, end: int) -> Iterator[bytes]:
+        def blocks(start: int, end: int) -> Generator[bytes]:
             if start == end:  # which no store takes for a range
                 return
             with _failures(key):

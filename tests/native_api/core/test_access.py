@@ -28,9 +28,17 @@ from native_api.core import (
     import_runs,
     imports,
     listings,
+    logged_model_metrics,
+    logged_model_search,
+    logged_models,
+    model_aliases,
+    model_search,
+    model_sources,
+    model_versions,
     orgs,
     places,
     projects,
+    registered_models,
     reports,
     run_artifacts,
     run_configs,
@@ -42,14 +50,19 @@ from native_api.core import tables as t
 from native_api.core.access import NOBODY, Actor, OrgRole, Scope
 from native_api.core.datasets import NewInput
 from native_api.core.errors import Conflict, Forbidden, NotFound
+from native_api.core.logged_model_metrics import ModelPoint
+from native_api.core.logged_models import NewModel
 from native_api.core.metrics import Name, Point
+from native_api.core.model_versions import Origin
 from native_api.core.places import InRun, Place
 from native_api.core.run_configs import NewConfig
 from native_api.core.runs import LogEntry, NewRun
 from native_api.core.search import View
+from tests import model_rows
 from tests.conftest import make_actor
 
 ROOT = "mlflow-artifacts:/"
+MODEL = "m-" + "d" * 32
 LOSS = Name(0, "loss")
 
 
@@ -85,6 +98,12 @@ def things(conn: Connection, actor: Actor) -> Things:
     in_run = InRun(run.info.id, run_id, run.info.artifact_uri, "a.txt")
     place = Place(key, experiment, actor.project_id, in_run)
     artifacts.record(conn, actor, place, 1, "0" * 64)
+    home = f"{ROOT}{experiment}/models/{MODEL}/artifacts"
+    model_rows.add_model(conn, experiment, MODEL, home)
+    logged_models.put_tags(conn, actor, MODEL, {"k": "v"})
+    registered_models.create(conn, actor, actor.project_id, "m", tags={"k": "v"})
+    model_versions.create(conn, actor, actor.project_id, "m", Origin(home, home), tags={"k": "v"})
+    model_aliases.put(conn, actor, actor.project_id, "m", "best", 1)
     return Things(actor, experiment, run_id, key, place, *add_by_hand(conn, actor, run_id))
 
 
@@ -136,8 +155,21 @@ READS: dict[Callable[..., Any], Call] = {
     run_artifacts.get: lambda conn, a, of: run_artifacts.get(conn, a, of.link),
     run_artifacts.page: lambda conn, a, of: run_artifacts.page(conn, a, 9, None).items,
     places.root_of_run: lambda conn, a, of: places.root_of_run(conn, a, of.run_id),
+    places.root_of_model: lambda conn, a, of: places.root_of_model(conn, a, MODEL),
+    places.root_of_version: lambda conn, a, of: places.root_of_version(conn, a, "m", 1),
     places.get_place: lambda conn, a, of: places.get_place(conn, a, of.key),
     places.find_place: lambda conn, a, of: places.find_place(conn, a, of.key),
+    logged_models.get: lambda conn, a, of: logged_models.get(conn, a, MODEL),
+    logged_model_search.page_of_models: lambda conn, a, of: (
+        logged_model_search.page_of_models(conn, a, [of.experiment], None, [], [], 9, None).items
+    ),
+    listings.visible_experiments: lambda conn, a, of: listings.visible_experiments(conn, a, [of.experiment]),
+    registered_models.get: lambda conn, a, of: registered_models.get(conn, a, of.owner.project_id, "m"),
+    registered_models.find_project: lambda conn, a, of: registered_models.find_project(conn, a, "m"),
+    model_versions.get: lambda conn, a, of: model_versions.get(conn, a, of.owner.project_id, "m", 1),
+    model_aliases.get: lambda conn, a, of: model_aliases.get(conn, a, of.owner.project_id, "m", "best"),
+    model_search.find_models: lambda conn, a, of: model_search.find_models(conn, a, None, (), 9, None).items,
+    model_search.find_versions: lambda conn, a, of: model_search.find_versions(conn, a, None, (), 9, None).items,
     reports.leaderboard: lambda conn, a, of: reports.leaderboard(conn, a, uuid_of(conn, of), LOSS, 9, None).items,
     reports.best_run: lambda conn, a, of: reports.best_run(conn, a, uuid_of(conn, of), LOSS),
     reports.dashboard: lambda conn, a, of: reports.dashboard(conn, a, of.owner.project_id, None, None),
@@ -195,6 +227,47 @@ WRITES: dict[Callable[..., Any], Call] = {
     run_artifacts.create: lambda conn, a, of: run_artifacts.create(conn, a, of.run_id, of.artifact),
     run_artifacts.change: lambda conn, a, of: run_artifacts.change(conn, a, of.link, {"alias": "new"}),
     run_artifacts.delete: lambda conn, a, of: run_artifacts.delete(conn, a, of.link),
+    logged_models.create: lambda conn, a, of: logged_models.create(conn, a, NewModel(of.experiment, "new")),
+    logged_models.set_status: lambda conn, a, of: logged_models.set_status(conn, a, MODEL, "failed"),
+    logged_models.delete: lambda conn, a, of: logged_models.delete(conn, a, MODEL),
+    logged_models.add_params: lambda conn, a, of: logged_models.add_params(conn, a, MODEL, {"p": "v"}),
+    logged_models.put_tags: lambda conn, a, of: logged_models.put_tags(conn, a, MODEL, {"k": "new"}),
+    logged_models.delete_tag: lambda conn, a, of: logged_models.delete_tag(conn, a, MODEL, "k"),
+    logged_model_metrics.permit: lambda conn, a, of: logged_model_metrics.permit(
+        logged_model_metrics.find_models(conn, [MODEL]), a, [ModelPoint(MODEL, LOSS, 1, 1, 0.5)]
+    ),
+    registered_models.create: lambda conn, a, of: registered_models.create(conn, a, of.owner.project_id, "new"),
+    registered_models.change: lambda conn, a, of: registered_models.change(
+        conn, a, of.owner.project_id, "m", {"description": "new"}
+    ),
+    registered_models.delete: lambda conn, a, of: registered_models.delete(conn, a, of.owner.project_id, "m"),
+    registered_models.put_tag: lambda conn, a, of: registered_models.put_tag(
+        conn, a, of.owner.project_id, "m", "k", "new"
+    ),
+    registered_models.delete_tag: lambda conn, a, of: registered_models.delete_tag(
+        conn, a, of.owner.project_id, "m", "k"
+    ),
+    registered_models.hold: lambda conn, a, of: registered_models.hold(conn, a, of.owner.project_id, "m"),
+    registered_models.drop_aliases: lambda conn, a, of: registered_models.drop_aliases(
+        conn, a, registered_models.hold(conn, a, of.owner.project_id, "m")
+    ),
+    model_sources.find_origin: lambda conn, a, of: model_sources.find_origin(
+        conn, a, of.owner.project_id, f"models:/{MODEL}", model_id=MODEL
+    ),
+    model_versions.create: lambda conn, a, of: model_versions.create(
+        conn, a, of.owner.project_id, "m", Origin("s3://new", "s3://new")
+    ),
+    model_versions.change: lambda conn, a, of: model_versions.change(
+        conn, a, of.owner.project_id, "m", 1, {"description": "new"}
+    ),
+    model_versions.move: lambda conn, a, of: model_versions.move(
+        conn, a, of.owner.project_id, "m", 1, "staging", archive_others=False
+    ),
+    model_versions.delete: lambda conn, a, of: model_versions.delete(conn, a, of.owner.project_id, "m", 1),
+    model_versions.put_tag: lambda conn, a, of: model_versions.put_tag(conn, a, of.owner.project_id, "m", 1, "k", "n"),
+    model_versions.delete_tag: lambda conn, a, of: model_versions.delete_tag(conn, a, of.owner.project_id, "m", 1, "k"),
+    model_aliases.put: lambda conn, a, of: model_aliases.put(conn, a, of.owner.project_id, "m", "new", 1),
+    model_aliases.delete: lambda conn, a, of: model_aliases.delete(conn, a, of.owner.project_id, "m", "best"),
     artifacts.record: lambda conn, a, of: artifacts.record(conn, a, of.place, 2, "1" * 64),
     artifacts.forget: lambda conn, a, of: artifacts.forget(conn, a, of.place),
 }

@@ -13,6 +13,7 @@ from native_api.core.access import Actor, Scope
 from native_api.core.errors import Forbidden, Invalid, NotFound
 from native_api.core.places import InRun, Known, Place, Root
 from tests.conftest import make_actor
+from tests.model_rows import add_model, add_registered, add_version
 
 RUN, OTHER_RUN = "a" * 32, "b" * 32
 numbers = count(1000)
@@ -54,12 +55,6 @@ def add_experiment(conn: Connection, actor: Actor, location: str, *run_ids: str)
             },
         )
     return number
-
-
-def add_model(conn: Connection, experiment: int, uri: str, model_id: str, **columns: int) -> None:
-    """A logged model of the experiment with its root there."""
-    model = {"model_id": model_id, "experiment_id": experiment, "name": "m", "artifact_uri": uri, "status": "ready"}
-    conn.execute(t.logged_models.insert(), model | {"created_at": 1, "updated_at": 1} | columns)
 
 
 def number_of(conn: Connection, run_id: str) -> int:
@@ -333,7 +328,7 @@ MODEL_HOME = f"0/models/{MODEL}/artifacts"
 
 def test_what_is_below_a_logged_model_is_its_experiments(conn: Connection, actor: Actor) -> None:
     number = add_experiment(conn, actor, "mlflow-artifacts:/0", RUN)
-    add_model(conn, number, f"mlflow-artifacts:/{MODEL_HOME}", MODEL)
+    add_model(conn, number, MODEL, f"mlflow-artifacts:/{MODEL_HOME}")
     known = Known()
     for key in (f"{MODEL_HOME}/MLmodel", MODEL_HOME, f"0/models/{MODEL}"):
         place = places.get_place(conn, actor, key, Scope.WRITE)
@@ -349,7 +344,7 @@ def test_what_is_below_a_logged_model_is_its_experiments(conn: Connection, actor
 def test_who_asks_for_a_model_must_see_its_project_and_write_to_change_it(
     conn: Connection, actor: Actor, other: Actor
 ) -> None:
-    add_model(conn, add_experiment(conn, actor, "mlflow-artifacts:/0"), f"mlflow-artifacts:/{MODEL_HOME}", MODEL)
+    add_model(conn, add_experiment(conn, actor, "mlflow-artifacts:/0"), MODEL, f"mlflow-artifacts:/{MODEL_HOME}")
     known = Known()
     known.note(places.get_place(conn, actor, f"{MODEL_HOME}/a"))
     reader = Actor(actor.user_id, actor.project_id, {actor.project_id: Scope.READ}, Scope.READ)
@@ -367,36 +362,32 @@ def test_who_asks_for_a_model_must_see_its_project_and_write_to_change_it(
 def test_a_deleted_model_has_a_place_and_no_root(conn: Connection, actor: Actor) -> None:
     """As in MLflow files of what is deleted are still there; but the model is not, to who asks for it by its id."""
     number = add_experiment(conn, actor, "mlflow-artifacts:/0")
-    add_model(conn, number, f"mlflow-artifacts:/{MODEL_HOME}", MODEL, deleted_at=1)
+    add_model(conn, number, MODEL, f"mlflow-artifacts:/{MODEL_HOME}", deleted_at=1)
     assert places.get_place(conn, actor, f"{MODEL_HOME}/a").experiment == number
     with pytest.raises(NotFound):
         places.root_of_model(conn, actor, MODEL)
 
 
 def test_a_model_elsewhere_has_no_key(conn: Connection, actor: Actor) -> None:
-    add_model(conn, add_experiment(conn, actor, "s3://bucket/0"), "s3://bucket/0/m", MODEL)
+    add_model(conn, add_experiment(conn, actor, "s3://bucket/0"), MODEL, "s3://bucket/0/m")
     assert places.root_of_model(conn, actor, MODEL) == Root("s3://bucket/0/m", None)
 
 
 def test_a_versions_root_is_where_its_files_are(conn: Connection, actor: Actor, other: Actor) -> None:
-    add_model(conn, add_experiment(conn, actor, "mlflow-artifacts:/0"), f"mlflow-artifacts:/{MODEL_HOME}", MODEL)
+    add_model(conn, add_experiment(conn, actor, "mlflow-artifacts:/0"), MODEL, f"mlflow-artifacts:/{MODEL_HOME}")
     add_experiment(conn, other, "mlflow-artifacts:/1")
-    model = {"registered_model_id": "e" * 32, "project_id": actor.project_id, "name": "r"}
-    conn.execute(t.registered_models.insert(), model | {"created_at": 1, "updated_at": 1})
+    add_registered(conn, "e" * 32, actor.project_id, "r")
     kept = [
         f"mlflow-artifacts:/{MODEL_HOME}",
-        f"models:/{MODEL}",
         "s3://b/x",
         "mlflow-artifacts:/1/secret",
-        "models:/m-0",
+        f"runs:/{'0' * 32}/model",
     ]
     for version, uri in enumerate(kept, 1):
-        row = {"registered_model_id": "e" * 32, "version": version, "source": uri, "storage_uri": uri}
-        times = {"created_at": 1, "updated_at": 1, "deleted_at": None}
-        conn.execute(t.model_versions.insert(), row | {"stage": "none", "status": "ready"} | times)
+        add_version(conn, "e" * 32, actor.project_id, version, uri)
     of_model = Root(f"mlflow-artifacts:/{MODEL_HOME}", MODEL_HOME)
-    roots = [places.root_of_version(conn, actor, "r", version) for version in (1, 2, 3)]
-    assert roots == [of_model, of_model, Root("s3://b/x", None)]
-    for who, name, version in ((actor, "r", 4), (actor, "r", 5), (actor, "r", 6), (actor, "q", 1), (other, "r", 1)):
+    roots = [places.root_of_version(conn, actor, "r", version) for version in (1, 2)]
+    assert roots == [of_model, Root("s3://b/x", None)]
+    for who, name, version in ((actor, "r", 3), (actor, "r", 4), (actor, "r", 5), (actor, "q", 1), (other, "r", 1)):
         with pytest.raises(NotFound):
             places.root_of_version(conn, who, name, version)

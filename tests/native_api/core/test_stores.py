@@ -8,13 +8,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
+from botocore import auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from native_api.core import object_store
@@ -22,7 +26,7 @@ from native_api.core.blobs import BLOCK, Direct, Entry, Multipart, Part, Store
 from native_api.core.errors import Invalid, NotFound, Unavailable
 from native_api.core.folder import UPLOADS, Folder
 from native_api.core.object_store import PART, Objects, open_bucket
-from native_api.core.s3_multipart import S3Multipart
+from native_api.core.s3_multipart import S3Multipart, resigned
 from native_api.core.stores import check, open_store
 from tests.s3 import S3
 
@@ -331,6 +335,31 @@ def test_our_signature_is_the_librarys() -> None:
 
     assert S3Multipart(sign, "s3cret").can_sign()
     assert not S3Multipart(sign, "secret").can_sign()
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("GET", {}),
+        ("POST", {"uploads": ""}),
+        ("PUT", {"partNumber": "10", "uploadId": "a+b/c=~.-_ü"}),
+        ("POST", {"uploadId": "a b"}),
+        ("DELETE", {"uploadId": "x"}),
+    ],
+)
+def test_our_signature_is_that_of_amazons_own_library(
+    method: str, more: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = S3Store("bucket", access_key_id="key", secret_access_key="s3cret", session_token="t/+=", region="eu-west-1")
+    ours = resigned(object_store._sign(store, "GET", "a/ü b", 60), "s3cret", method, more)
+    signed = dict(parse_qsl(urlsplit(ours).query, keep_blank_values=True))
+    then = datetime.strptime(signed["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    monkeypatch.setattr(auth, "get_current_datetime", lambda: then)
+    plain = f"{ours.partition('?')[0]}?{urlencode(more, quote_via=quote)}"
+    request = AWSRequest(method, plain)
+    auth.S3SigV4QueryAuth(Credentials("key", "s3cret", "t/+="), "s3", "eu-west-1", 60).add_auth(request)
+    theirs = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
+    assert signed == theirs
 
 
 # Where it is
