@@ -9,11 +9,13 @@ from compat_tests.comparison.metrics import METRICS
 from compat_tests.comparison.probes import PROBES
 from compat_tests.comparison.runs import RUNS
 from compat_tests.comparison.search_experiments import SEARCH_EXPERIMENTS
+from compat_tests.comparison.search_logged_models import SEARCH_LOGGED_MODELS
 from compat_tests.comparison.search_runs import SEARCH_RUNS
 
-CALLS = (
-    PROBES + EXPERIMENTS + SEARCH_EXPERIMENTS + RUNS + LOG + INPUTS + METRICS + ARTIFACTS + SEARCH_RUNS + LOGGED_MODELS
-)
+CALLS = [
+    *(PROBES + EXPERIMENTS + SEARCH_EXPERIMENTS + RUNS + LOG + INPUTS + METRICS + ARTIFACTS + SEARCH_RUNS),
+    *(LOGGED_MODELS + SEARCH_LOGGED_MODELS),
+]
 
 API = "/api/2.0/mlflow"
 ENDPOINTS = [
