@@ -231,7 +231,7 @@ def _experiment_comparison(conn: Connection, comparison: Comparison) -> ColumnEl
 
 
 def compare_pair(
-    conn: Connection, comparison: Comparison, owner: ColumnElement[int], pairs: Table, of: ColumnElement[int], key: str
+    conn: Connection, comparison: Comparison, owner: ColumnElement[Any], pairs: Table, of: ColumnElement[Any], key: str
 ) -> ColumnElement[bool]:
     """Compare what a table of keys and values has under the key for the owner."""
     has_key = and_(of == owner, pairs.c.key == key)

@@ -1,9 +1,9 @@
 """Every table: the schema on one page.
 
-Public ids are 32 lower hex digits, kept as text. Runs, experiments, logged models and metric keys also have a small
-integer key `id`; a foreign key to one of these four (`run_tags.run_id`, `runs.experiment_id` ...) refers to that
-integer, which never leaves the server but for `experiments.id`, the short experiment id that MLflow clients see. Times
-are milliseconds since 1970, UTC.
+Public ids are 32 lower hex digits, kept as text. Some tables, such as runs, experiments and metric keys, also have a
+small integer key `id`; a foreign key to one of these (`run_tags.run_id`, `runs.experiment_id` ...) refers to that
+integer, which never leaves the server but for `experiments.id`, the short experiment id that MLflow clients see.
+Times are milliseconds since 1970, UTC.
 """
 
 from typing import Any
