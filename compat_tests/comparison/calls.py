@@ -6,7 +6,7 @@ from compat_tests.comparison.inputs import INPUTS
 from compat_tests.comparison.log import LOG
 from compat_tests.comparison.logged_models import LOGGED_MODELS
 from compat_tests.comparison.metrics import METRICS
-from compat_tests.comparison.model_artifacts import MODEL_ARTIFACTS
+from compat_tests.comparison.model_artifacts import FILES_OF_MODELS, MODEL_ARTIFACTS
 from compat_tests.comparison.probes import PROBES
 from compat_tests.comparison.registry import REGISTRY
 from compat_tests.comparison.runs import RUNS
@@ -14,21 +14,10 @@ from compat_tests.comparison.search_experiments import SEARCH_EXPERIMENTS
 from compat_tests.comparison.search_logged_models import SEARCH_LOGGED_MODELS
 from compat_tests.comparison.search_runs import SEARCH_RUNS
 
-CALLS = (
-    PROBES
-    + EXPERIMENTS
-    + SEARCH_EXPERIMENTS
-    + RUNS
-    + LOG
-    + INPUTS
-    + METRICS
-    + ARTIFACTS
-    + MODEL_ARTIFACTS
-    + SEARCH_RUNS
-    + LOGGED_MODELS
-    + SEARCH_LOGGED_MODELS
-    + REGISTRY
-)
+CALLS = [
+    *(PROBES + EXPERIMENTS + SEARCH_EXPERIMENTS + RUNS + LOG + INPUTS + METRICS + ARTIFACTS + MODEL_ARTIFACTS),
+    *(SEARCH_RUNS + LOGGED_MODELS + SEARCH_LOGGED_MODELS + REGISTRY + FILES_OF_MODELS),
+]
 
 API = "/api/2.0/mlflow"
 ENDPOINTS = [
@@ -55,6 +44,8 @@ ENDPOINTS = [
     *(f"GET {API}/model-versions/{verb}" for verb in ["get", "search", "get-download-uri"]),
     *(f"DELETE {API}/model-versions/{verb}" for verb in ["delete", "delete-tag"]),
     "GET /get-artifact",
+    "GET /model-versions/get-artifact",
+    "GET /ajax-api/2.0/mlflow/logged-models",
     "POST /ajax-api/2.0/mlflow/upload-artifact",
     *(f"{method} /api/2.0/mlflow-artifacts/artifacts" for method in ["PUT", "GET", "DELETE"]),
 ]

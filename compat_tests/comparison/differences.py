@@ -495,4 +495,13 @@ LOGGED_MODELS = [
     ),
 ]
 
-DIFFERENCES = ERRORS + STRICTER + WIDER + TRUER + LOGGED_MODELS + REGISTRY
+FILES_OF_MODELS = [
+    Difference(
+        "a request without its path is an invalid one, as everywhere else",
+        "400 BAD_REQUEST",
+        BAD,
+        ("model's file: no path", "version's file: no path"),
+    ),
+]
+
+DIFFERENCES = ERRORS + STRICTER + WIDER + TRUER + LOGGED_MODELS + REGISTRY + FILES_OF_MODELS
