@@ -31,8 +31,6 @@ from native_api.core.search import (
 )
 from shim import metric_names, reserved_tags
 from shim.filters import (
-    MAX_PATTERN,
-    MAX_TEXT,
     parse_experiment_filter,
     parse_experiment_order,
     parse_model_filter,
@@ -40,6 +38,7 @@ from shim.filters import (
     parse_run_filter,
     parse_run_order,
 )
+from shim.grammar import MAX_PATTERN, MAX_TEXT
 
 A = Comparison(Metric(0, "a"), Op.GT, 1.0)
 B = Comparison(Metric(0, "b"), Op.LT, 2.0)
