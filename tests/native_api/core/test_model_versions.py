@@ -31,6 +31,7 @@ from native_api.core.model_versions import Origin
 from native_api.core.runs import NewRun
 from native_api.core.writer import Writer
 from tests.conftest import fresh_postgres, make_actor
+from tests.model_rows import add_model
 
 S3 = Origin("s3://bucket/model", "s3://bucket/model")
 
@@ -204,19 +205,12 @@ class Place:
         run = runs.create(conn, actor, NewRun(number, run_name="r")).info
         self.model_id = f"m-{clock.new_id()}"
         root = run.artifact_uri.removesuffix(f"/{run.run_id}/artifacts")
-        row = {
-            "model_id": self.model_id,
-            "experiment_id": number,
-            "name": "model",
-            "source_run_id": run.run_id,
-            "artifact_uri": f"{root}/models/{self.model_id}/artifacts",
-            "status": "ready",
-            "created_at": 1,
-            "updated_at": 1,
-        }
-        self.logged_model = conn.execute(t.logged_models.insert().returning(t.logged_models.c.id), row).scalar_one()
+        home = f"{root}/models/{self.model_id}/artifacts"
+        add_model(conn, number, self.model_id, home, source_run_id=run.run_id)
+        numbered = select(t.logged_models.c.id).where(t.logged_models.c.model_id == self.model_id)
+        self.logged_model = conn.scalars(numbered).one()
         self.run_id = run.run_id
-        self.names = {"R": run.artifact_uri, "M": row["artifact_uri"], "run": self.run_id, "model": self.model_id}
+        self.names = {"R": run.artifact_uri, "M": home, "run": self.run_id, "model": self.model_id}
 
     def origin(self, source: str, run_id: str | None = None, model_id: str | None = None) -> Origin:
         given = [text if text is None else text.format_map(self.names) for text in (run_id, model_id)]
