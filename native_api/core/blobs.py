@@ -28,17 +28,15 @@ def safe_key(text: str, *, folder: bool = False) -> str:
     """The key that a caller's path means: relative, without empty or `.` names, never leading out of where it is used.
 
     With `folder` it may mean a folder: end in a slash, or be empty for the topmost one. Raises Invalid for what is not
-    safe. As in MLflow (its `validate_path_is_safe`) it is percent-decoded until nothing changes: `%2541` means `A`.
+    safe, be it after decoding it once more or several times (MLflow's `validate_path_is_safe`). MLflow also keeps it
+    decoded; here it stays as it is: `step%17.png`, as clients of 2.x name images, has no control character in it.
     """
-    path = _decoded(text)
-    names = [name for name in path.split("/") if name not in ("", ".")]
+    names = [name for name in text.split("/") if name not in ("", ".")]
     key = "/".join(names)
     if (
-        FORBIDDEN.search(path)
-        or path.startswith("/")
-        or DRIVE.search(path)
-        or ".." in names
-        or not (folder or (names and path.endswith(names[-1])))
+        FORBIDDEN.search(text)
+        or _leads_out(text)
+        or not (folder or (names and text.endswith(names[-1])))
         or len(key.encode()) > MAX_KEY_BYTES
         or any(len(name.encode()) > MAX_NAME_BYTES for name in names)
     ):
@@ -46,13 +44,16 @@ def safe_key(text: str, *, folder: bool = False) -> str:
     return key
 
 
-def _decoded(text: str) -> str:
+def _leads_out(path: str) -> bool:
+    """Whether it is absolute or goes up, to some system or other, however often it is encoded."""
     for _ in range(10):
-        decoded = unquote(text)
-        if decoded == text:
-            return text
-        text = decoded
-    raise Invalid("Invalid path")
+        if path.startswith("/") or ".." in path.split("/") or DRIVE.search(path) or "\\" in path or "\0" in path:
+            return True
+        decoded = unquote(path)
+        if decoded == path:
+            return False
+        path = decoded
+    return True
 
 
 # What is in a store

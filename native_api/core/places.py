@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
@@ -243,7 +243,7 @@ def proxied_key(uri: str) -> str | None:
     if not uri.startswith("mlflow-artifacts:"):
         return None
     try:
-        return safe_key(urlsplit(uri).path.lstrip("/"), folder=True)
+        return safe_key(unquote(urlsplit(uri).path.lstrip("/")), folder=True)
     except (Invalid, ValueError):
         return None
 

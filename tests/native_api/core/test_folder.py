@@ -8,7 +8,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -27,12 +26,11 @@ from native_api.core.folder import Folder
     [
         ("0/run/artifacts/model.pkl", "0/run/artifacts/model.pkl"),
         ("0/a+b c.txt", "0/a+b c.txt"),
-        ("0/a%2Bb%20c %41.txt", "0/a+b c A.txt"),
-        ("0/%252541", "0/A"),  # as MLflow does
         ("0/100%.txt", "0/100%.txt"),
-        ("0/100%25.txt", "0/100%.txt"),
+        ("0/100%25.txt", "0/100%25.txt"),  # which MLflow would decode once more
         ("0/ünï/日本.txt", "0/ünï/日本.txt"),
-        ("0/%C3%BC", "0/ü"),
+        ("0/dogs%step%17%timestamp%1795847101620%g154e830-817e.png",) * 2,  # images of 2.x clients
+        ("0/dogs%step%23%timestamp%1795847101620%g154e830-817e.png",) * 2,
         ("0/a?b;c=d&e:f~'\"*|<>", "0/a?b;c=d&e:f~'\"*|<>"),
         ("0/a//b/./c", "0/a/b/c"),
         ("./a", "a"),
@@ -49,7 +47,7 @@ def test_a_key_is_what_the_path_means(text: str, key: str) -> None:
 ESCAPES = [
     *("..", "../x", "a/..", "a/../../x", "%2e%2e/x", "%252e%252e/x", "..%2fx", "a/%2E%2E%2Fx"),
     *("/etc/passwd", "//etc", "%2fetc", "C:/x", "c:", "C%3A/x", "\\\\host\\share", "a\\..\\b", "a%5Cb"),
-    *("a\0b", "a%00b", "a#b", "a%23b", "a\ud800"),
+    *("a\0b", "a%00b", "a#b", "a\nb", "a\x7f", "a\ufffd", "a\ud800"),
     "a%" + "25" * 12 + "41",  # encoded more often than anybody means
     *("n" * 256, "ü" * 128, "a/" * 1025 + "b"),
 ]
@@ -87,7 +85,6 @@ def test_a_key_means_itself(text: str) -> None:
     except Invalid:
         return
     assert safe_key(key) == key
-    assert safe_key(quote(key)) == key
     assert not key.startswith("/")
     assert not {"", ".", ".."} & set(key.split("/"))
 
@@ -244,10 +241,10 @@ def test_a_listing_is_sorted_and_knows_sizes(store: Folder) -> None:
 
 
 def test_a_listing_shows_only_what_can_be_asked_for(store: Folder) -> None:
-    for name in ("%41", "a#b", "a\\b", "fine%"):
+    for name in ("a#b", "a\\b", "fine%41"):
         (Path(store._root) / name).write_text("x")
     os.mkfifo(Path(store._root) / "pipe")
-    assert [entry.name for entry in store.entries("")] == ["fine%", "in"]
+    assert [entry.name for entry in store.entries("")] == ["fine%41", "in"]
 
 
 def test_deleting_takes_all_that_is_below(store: Folder, folder: Path) -> None:

@@ -178,11 +178,11 @@ def test_a_listing_goes_on_where_the_store_makes_a_page(store: Store) -> None:
     assert store.entries("d") == []
 
 
-@pytest.mark.parametrize("name", ["%41", "a#b", "a\\b"])
+@pytest.mark.parametrize("name", ["a#b", "a\\b"])
 def test_a_listing_shows_only_what_can_be_asked_for(place: Place, request: pytest.FixtureRequest, name: str) -> None:
-    put(place.store, "d/fine%", b"")
+    put(place.store, "d/fine%41", b"")
     put(place.store, f"d/{name}", b"")
-    assert [entry.name for entry in place.store.entries("d")] == ["fine%"]
+    assert [entry.name for entry in place.store.entries("d")] == ["fine%41"]
 
 
 def test_deleting_takes_all_that_is_below_and_nothing_else(place: Place) -> None:
