@@ -60,10 +60,10 @@ def surfaces(settings: Settings, guard: Guard) -> list[Surface]:
     lists = [
         (
             "tracking",
-            endpoints.TRACKING_PREFIXES,
+            endpoints.PREVIEW_PREFIXES,
             [*endpoints.tracking(settings.artifact_root), *endpoints.tracked_artifacts(files)],
         ),
-        ("model registry", endpoints.TRACKING_PREFIXES, endpoints.model_registry()),
+        ("model registry", endpoints.PREVIEW_PREFIXES, endpoints.model_registry()),
         ("logged models", endpoints.TRACKING_PREFIXES, endpoints.tracking_models()),
         ("tracking 3.0", (client,), endpoints.tracking_3(files)),
         ("tracking 3.0 for the UI", (ui,), endpoints.tracking_3_ui(files)),

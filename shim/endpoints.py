@@ -18,6 +18,8 @@ from shim.direct_artifacts import Addresses
 PUBLIC, READ, WRITE, ADMIN = Scope.PUBLIC, Scope.READ, Scope.WRITE, Scope.ADMIN
 
 TRACKING_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
+PREVIEW_PREFIXES = (*TRACKING_PREFIXES, "/api/2.0/preview/mlflow")
+"""With the one that clients before 2.0 ask the registry at, and the oldest ask everything at."""
 TRACKING_3_PREFIX, TRACKING_3_UI_PREFIX = "/api/3.0/mlflow", "/ajax-api/3.0/mlflow"
 ARTIFACT_PREFIXES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 ROOT_PREFIXES = ("",)
@@ -31,6 +33,7 @@ def tracking(artifact_root: str) -> Sequence[Row]:
         Write("POST", "/experiments/create",                 m.CreateExperiment,    create,                      WRITE),
         Read( "POST", "/experiments/search",                 m.SearchExperiments,   experiments.search,          READ),
         Read( "GET",  "/experiments/search",                 m.SearchExperiments,   experiments.search,          READ),
+        Read( "GET",  "/experiments/list",                   m.ListExperiments,     experiments.search,          READ),
         Read( "GET",  "/experiments/get",                    m.GetExperiment,       experiments.get,             READ),
         Read( "GET",  "/experiments/get-by-name",            m.GetExperimentByName, experiments.get_by_name,     READ),
         Write("POST", "/experiments/delete",                 m.GetExperiment,       experiments.delete,          WRITE),
@@ -105,6 +108,7 @@ def model_registry() -> Sequence[Row]:
         Write("DELETE", f"{model}/delete",              r.OneModel,          registered_models.delete,      WRITE),
         Read( "GET",    f"{model}/get",                 r.OneModel,          registered_models.get,         READ),
         Read( "GET",    f"{model}/search",              r.SearchModels,      registered_models.search,      READ),
+        Read( "GET",    f"{model}/list",                r.SearchModels,      registered_models.search,      READ),
         Read( "POST",   f"{model}/get-latest-versions", r.GetLatestVersions, model_versions.latest,         READ),
         Read( "GET",    f"{model}/get-latest-versions", r.GetLatestVersions, model_versions.latest,         READ),
         Write("POST",   f"{model}/set-tag",             r.SetModelTag,       registered_models.set_tag,     WRITE),

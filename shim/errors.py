@@ -17,7 +17,7 @@ CODES: dict[type[e.Problem], tuple[int, str]] = {
     e.Invalid: (400, "INVALID_PARAMETER_VALUE"),
     e.Exists: (400, "RESOURCE_ALREADY_EXISTS"),
     e.Conflict: (400, "INVALID_PARAMETER_VALUE"),
-    e.Unauthenticated: (401, "UNAUTHENTICATED"),
+    e.Unauthenticated: (401, "CUSTOMER_UNAUTHORIZED"),  # UNAUTHENTICATED makes clients before 2.9 fall over
     e.Forbidden: (403, "PERMISSION_DENIED"),
     e.TooLarge: (413, "INVALID_PARAMETER_VALUE"),
     e.Busy: (429, "RESOURCE_EXHAUSTED"),
@@ -25,7 +25,7 @@ CODES: dict[type[e.Problem], tuple[int, str]] = {
     e.Unsupported: (501, "NOT_IMPLEMENTED"),
     e.NoSuchEndpoint: (404, "ENDPOINT_NOT_FOUND"),
     e.WrongMethod: (404, "ENDPOINT_NOT_FOUND"),
-    e.TooManyAttempts: (401, "UNAUTHENTICATED"),
+    e.TooManyAttempts: (401, "CUSTOMER_UNAUTHORIZED"),
 }
 """Clients go by the code's name, and try again at 5xx or 429. MLflow's statuses are in its `exceptions.py`."""
 

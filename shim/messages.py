@@ -253,6 +253,12 @@ class SearchExperiments(Message):
     view_type: ViewType = None
 
 
+class ListExperiments(SearchExperiments):
+    """What clients before 2.0 ask instead of searching."""
+
+    max_results: Annotated[Int64, Field(ge=1, le=50000)] = 1000
+
+
 class UpdateExperiment(Message):
     experiment_id: ExperimentId
     new_name: Name

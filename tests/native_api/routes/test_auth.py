@@ -105,7 +105,7 @@ async def test_who_guesses_is_told_to_wait(api: Api) -> None:
         "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default",
         headers={"Authorization": basic("guessed@auth.example.org", "wrong")},
     )
-    assert (by_mlflow.status_code, by_mlflow.json()["error_code"]) == (401, "UNAUTHENTICATED")  # which is not retried
+    assert (by_mlflow.status_code, by_mlflow.json()["error_code"]) == (401, "CUSTOMER_UNAUTHORIZED")  # not retried
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ async def test_without_credentials_one_is_told_so(required: Api) -> None:
         assert (answer.status_code, answer.json()["error_code"]) == (401, "UNAUTHENTICATED")
         assert answer.headers["www-authenticate"] == "Bearer"
     answer = await required.http.post("/api/2.0/mlflow/runs/create", json={})
-    assert (answer.status_code, answer.json()["error_code"]) == (401, "UNAUTHENTICATED")
+    assert (answer.status_code, answer.json()["error_code"]) == (401, "CUSTOMER_UNAUTHORIZED")
     assert answer.headers["www-authenticate"].startswith("Basic")
     for path in ("/health", "/ready", "/version", "/api/docs", "/api/openapi.json"):
         assert (await required.http.get(path)).status_code == 200
