@@ -6,10 +6,10 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet install --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve migrate test check compat integrations bench bench-growth bench-soak lock
+.PHONY: help install serve migrate test check compat matrix integrations bench bench-growth bench-soak lock
 
 help:
-	@echo "make install|serve|migrate|test|check|compat|integrations|bench|bench-growth|bench-soak|lock - see README.md"
+	@echo "make install|serve|migrate|test|check|compat|matrix|integrations|bench|bench-growth|bench-soak|lock - see README.md"
 
 install: .venv/.server
 
@@ -34,6 +34,12 @@ export MLFLOW_COMMAND ?= '$(CURDIR)/.venv-compat/bin/mlflow'
 compat: .venv/.server .venv-compat/.locked .venv-compat-2/.locked
 	.venv-compat/bin/python -m pytest compat_tests $(ARGS)
 	.venv-compat-2/bin/python -m pytest compat_tests $(ARGS)
+
+# The clients beside those two that docs/clients.md tells of, each in an environment of its own.
+RELEASES := $(basename $(notdir $(wildcard compat_tests/releases/*.in)))
+
+matrix: .venv/.server .venv-compat/.locked .venv-compat-2/.locked $(RELEASES:%=.venv-mlflow-%/.locked)
+	$(BIN)/python -m compat_tests.matrix $(ARGS)
 
 # PyTorch is in no lock, as its builds differ by machine; `make integrations TORCH=` goes without it and what stands on it.
 TORCH ?= torch==2.13.0
@@ -73,6 +79,11 @@ bench-growth bench-soak: bench-%: .venv/.dev
 	.venv-compat-2/bin/python $(PIP) --require-hashes -r requirements-compat-2.txt
 	@touch $@
 
+.venv-mlflow-%/.locked: compat_tests/releases/%.txt
+	$(call environment,.venv-mlflow-$*)
+	.venv-mlflow-$*/bin/python $(PIP) --require-hashes -r $<
+	@touch $@
+
 # Without what its packages ask for, as PyTorch is not in the lock.
 .venv-integrations/.locked: requirements-integrations.txt
 	$(call environment,.venv-integrations)
@@ -100,3 +111,5 @@ lock:
 	$(COMPILE) --group compat-2 --output-file requirements-compat-2.txt $(ARGS)
 	$(COMPILE) --group integrations --constraint requirements-compat.txt --output-file requirements-integrations.txt $(ARGS)
 	$(COMPILE) --no-deps --group fasttrackml --output-file requirements-fasttrackml.txt $(ARGS)
+	for release in $(RELEASES:%=compat_tests/releases/%); do \
+		$(COMPILE) $$release.in --output-file $$release.txt $(ARGS) || exit; done

@@ -5,17 +5,23 @@ COMPAT_TARGET=postgresql runs them against ours on PostgreSQL; sqlite-s3 and pos
 MLFLOW_SHIM_COMMAND and MLFLOW_COMMAND name the two programs where they are not in their usual places.
 """
 
+import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-import mlflow
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Experiment
+from packaging.version import Version
 
 from compat_tests import targets
+from compat_tests.clients import RELEASE, lacking_modules
 
-collect_ignore = []
+with warnings.catch_warnings():  # old clients use what newer libraries would rather not have
+    warnings.simplefilter("ignore")
+    import mlflow
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment
+
+collect_ignore = lacking_modules()
 if find_spec("flask") is None:  # the skinny client comes without a server to compare with
     collect_ignore.append("test_comparison.py")
 if find_spec("optuna") is None:  # `make integrations` has an environment of its own
@@ -24,8 +30,6 @@ if targets.TARGET == "stock":  # our list of what we do not serve says nothing o
     collect_ignore.append("test_endpoints.py")
 if targets.TARGET == "stock":  # MLflow's own server has workspaces only if they are switched on
     collect_ignore += ["test_workspaces.py", "test_workspace_calls.py"]
-if not hasattr(mlflow, "set_workspace"):
-    collect_ignore.append("test_workspace_calls.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for category in ("DeprecationWarning", "FutureWarning", "UserWarning"):
         for caller in ("mlflow", "pandas", "sklearn"):
             config.addinivalue_line("filterwarnings", f"ignore::{category}:{caller}.*")
+    if Version("2.22") > RELEASE:  # and so do the libraries of its time
+        for category in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning", "ResourceWarning"):
+            config.addinivalue_line("filterwarnings", f"ignore::{category}")
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,12 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from compat_tests.clients import needs
+
 pytestmark = pytest.mark.usefixtures("experiment")
 
 
+@needs("mlflow.flush_async_logging")
 def test_what_was_flushed_is_there(client: MlflowClient) -> None:
     with mlflow.start_run() as active:
         for step in range(200):
@@ -22,6 +25,7 @@ def test_what_was_flushed_is_there(client: MlflowClient) -> None:
     assert run.data.tags["team"] == "blue"
 
 
+@needs("mlflow.log_metric.synchronous")
 def test_one_operation_is_waited_for(client: MlflowClient) -> None:
     with mlflow.start_run() as active:
         operations = mlflow.log_metric("loss", 0.5, synchronous=False)
@@ -30,6 +34,7 @@ def test_one_operation_is_waited_for(client: MlflowClient) -> None:
         assert client.get_run(active.info.run_id).data.metrics == {"loss": 0.5}
 
 
+@needs("mlflow.config.enable_async_logging")
 def test_all_logging_in_the_background(client: MlflowClient) -> None:
     mlflow.config.enable_async_logging()
     try:

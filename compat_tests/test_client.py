@@ -6,6 +6,8 @@ import pytest
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Experiment, Metric, Param, RunTag, ViewType
 
+from compat_tests.clients import needs
+
 LONG_PAST = 1_500_000_000_000
 
 
@@ -21,6 +23,7 @@ def test_create_and_get_an_experiment(client: MlflowClient, experiment: Experime
     assert by_name.experiment_id == experiment_id
 
 
+@needs("mlflow.entities.Run.inputs")
 def test_create_run_keeps_what_it_is_given(client: MlflowClient, experiment: Experiment) -> None:
     created = client.create_run(experiment.experiment_id, LONG_PAST, {"a": "1", "mlflow.user": "ant"}, "given")
     run = client.get_run(created.info.run_id)
@@ -91,6 +94,7 @@ def test_delete_and_restore_a_run(client: MlflowClient, run_id: str) -> None:
     client.log_metric(run_id, "loss", 1)
 
 
+@needs("mlflow.MlflowClient.get_parent_run")
 def test_get_parent_run(client: MlflowClient, run_id: str) -> None:
     experiment_id = client.get_run(run_id).info.experiment_id
     child = client.create_run(experiment_id, tags={"mlflow.parentRunId": run_id}).info.run_id

@@ -138,7 +138,7 @@ def test_without_a_good_credential_a_client_is_told_at_once(
     with pytest.raises(MlflowException) as refused:
         client.create_experiment("nobody's")
     assert time.monotonic() - began < 10
-    assert refused.value.error_code == "UNAUTHENTICATED"
+    assert refused.value.error_code == "CUSTOMER_UNAUTHORIZED"
 
 
 def test_the_default_workspace_is_not_everybodys(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,9 +21,6 @@ from sklearn.linear_model import LogisticRegression
 from compat_tests import targets
 from tests import s3
 
-if not hasattr(MlflowClient, "get_logged_model"):
-    pytest.skip("models have no ids of their own before MLflow 3", allow_module_level=True)
-
 FEATURES, CLASSES = load_iris(return_X_y=True, as_frame=True)
 
 needs_xgboost = pytest.mark.skipif(

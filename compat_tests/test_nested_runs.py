@@ -5,9 +5,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
 
+from compat_tests.clients import needs
+
 pytestmark = pytest.mark.usefixtures("experiment")
 
 
+@needs("mlflow.get_parent_run")
 def test_children_know_their_parent() -> None:
     with mlflow.start_run(run_name="parent") as parent:
         for depth in range(3):

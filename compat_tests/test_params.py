@@ -37,7 +37,10 @@ def test_two_values_in_one_batch_are_refused() -> None:
         MlflowClient().log_batch(active.info.run_id, params=[Param("lr", "1"), Param("lr", "2")])
 
 
-@pytest.mark.parametrize("value", ["", " ", "line\nbreak", "ünï ☃", "'quoted'", '{"json": [1, 2]}', "x" * 6000])
+@pytest.mark.parametrize(
+    "value",
+    ["", " ", "line\nbreak", "ünï ☃", "'quoted'", '{"json": [1, 2]}', pytest.param("x" * 6000, id="6000 characters")],
+)
 def test_any_text_is_kept(client: MlflowClient, run_id: str, value: str) -> None:
     client.log_param(run_id, "text", value)
     assert client.get_run(run_id).data.params == {"text": value}

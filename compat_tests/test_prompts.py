@@ -3,9 +3,9 @@
 from itertools import count
 
 import pytest
-from mlflow import MlflowClient, MlflowException
+from mlflow import MlflowClient, MlflowException, genai
 
-genai = pytest.importorskip("mlflow.genai", reason="this client has no prompts of this kind")
+from compat_tests.clients import since
 
 _numbers = count(1)
 
@@ -49,8 +49,12 @@ def test_prompts_and_models_are_found_apart(client: MlflowClient, name: str) -> 
     assert client.search_registered_models(f"name = '{name}'") == []
     assert [model.name for model in client.search_registered_models(f"name LIKE '{name}%'")] == [f"{name} of models"]
     assert client.search_model_versions(f"name = '{name}'") == []
-    versions = client.search_prompt_versions(name)
-    assert [version.version for version in versions] == [1]
+
+
+@since("3.11", "versions of prompts are found on servers like this")
+def test_versions_of_a_prompt_are_found(client: MlflowClient, name: str) -> None:
+    genai.register_prompt(name, "Hello")
+    assert [version.version for version in client.search_prompt_versions(name)] == [1]
 
 
 def test_tags_of_prompts_and_of_their_versions(client: MlflowClient, name: str) -> None:

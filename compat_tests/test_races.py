@@ -9,6 +9,8 @@ import mlflow
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Experiment, Metric, Param
 
+from compat_tests.clients import since
+
 TOGETHER = 8
 
 
@@ -43,6 +45,7 @@ def set_experiment(uri: str, name: str) -> str:
     return str(mlflow.set_experiment(name).experiment_id)
 
 
+@since("2.18", "set_experiment minds that another process may be first")
 def test_processes_that_set_the_same_experiment_agree(tracking_uri: str, experiment: Experiment) -> None:
     # Processes, because within one the client takes turns; forked, because each would import mlflow for seconds.
     with multiprocessing.get_context("fork").Pool(4) as pool:

@@ -11,6 +11,8 @@ import pytest
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Experiment
 
+from compat_tests.clients import needs
+
 S3 = "s3://bucket/model"
 _numbers = count(1)
 
@@ -31,6 +33,7 @@ def code_of(call: Callable[..., object], *args: object, **kwargs: object) -> str
 # Models
 
 
+@needs("mlflow.MlflowClient.set_registered_model_alias")
 def test_a_model_as_it_was_made(client: MlflowClient) -> None:
     made = client.create_registered_model("as it was made", tags={"a": "1", "b": "2"}, description="why")
     found = client.get_registered_model("as it was made")
@@ -42,6 +45,7 @@ def test_a_model_as_it_was_made(client: MlflowClient) -> None:
     assert code_of(client.create_registered_model, "a/b") == "INVALID_PARAMETER_VALUE"
 
 
+@needs("mlflow.MlflowClient.set_registered_model_alias")
 def test_a_model_changes_and_keeps_its_versions_under_a_new_name(client: MlflowClient, name: str) -> None:
     client.create_model_version(name, S3, tags={"k": "v"})
     client.set_registered_model_alias(name, "best", "1")
@@ -81,6 +85,7 @@ def test_a_version_as_it_was_made(client: MlflowClient, name: str) -> None:
     assert client.get_model_version_download_uri(name, "1") == S3
 
 
+@needs("mlflow.MlflowClient.set_registered_model_alias")
 def test_numbers_are_not_given_again(client: MlflowClient, name: str) -> None:
     assert [client.create_model_version(name, S3).version for _ in range(3)] == ["1", "2", "3"]
     client.set_registered_model_alias(name, "best", "3")
@@ -128,6 +133,7 @@ def test_stages(client: MlflowClient, name: str) -> None:
 # Aliases
 
 
+@needs("mlflow.MlflowClient.set_registered_model_alias")
 def test_aliases(client: MlflowClient, name: str) -> None:
     for _ in range(2):
         client.create_model_version(name, S3)
@@ -146,6 +152,7 @@ def test_aliases(client: MlflowClient, name: str) -> None:
 # Copies, and where versions come from
 
 
+@needs("mlflow.MlflowClient.copy_model_version")
 def test_a_version_is_copied_to_another_model(client: MlflowClient, name: str) -> None:
     client.create_model_version(name, S3, run_id="1" * 32, tags={"k": "v"}, description="why")
     copied = client.copy_model_version(f"models:/{name}/1", f"{name}, copied")
@@ -160,6 +167,7 @@ def test_a_version_is_copied_to_another_model(client: MlflowClient, name: str) -
     assert len(client.search_model_versions(f"name = '{copied.name}'")) == 1
 
 
+@needs("mlflow.MlflowClient.set_registered_model_alias")
 def test_a_model_of_a_run_is_registered_and_its_files_come_back(client: MlflowClient, run_id: str, name: str) -> None:
     for file in ("MLmodel", "weights.txt"):
         client.log_text(run_id, f"the {file}", f"model/{file}")
@@ -217,6 +225,7 @@ def test_models_are_found_by_name_and_tag_a_page_at_a_time(client: MlflowClient)
     assert code_of(client.search_registered_models, "description = 'x'") == "INVALID_PARAMETER_VALUE"
 
 
+@needs("mlflow.MlflowClient.search_model_versions.max_results")
 def test_versions_are_found_by_run_and_number_a_page_at_a_time(client: MlflowClient, name: str, run_id: str) -> None:
     for number in range(5):
         client.create_model_version(name, S3, run_id=run_id if number % 2 else None, tags={"even": str(number % 2)})

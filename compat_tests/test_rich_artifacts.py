@@ -11,6 +11,8 @@ import PIL.Image
 import pytest
 from mlflow import MlflowClient
 
+from compat_tests.clients import needs
+
 pytestmark = pytest.mark.usefixtures("experiment")
 
 
@@ -51,6 +53,7 @@ def test_an_image_under_a_name(tmp_path: Path) -> None:
     assert mlflow.artifacts.load_image(f"{active.info.artifact_uri}/red.png").size == (4, 3)
 
 
+@needs("mlflow.log_image.key")
 def test_images_by_key_and_step(client: MlflowClient) -> None:
     with mlflow.start_run() as active:
         for step in range(3):
@@ -64,6 +67,7 @@ def test_images_by_key_and_step(client: MlflowClient) -> None:
     assert all(name.startswith("images/dogs") for name in names)
 
 
+@needs("mlflow.log_table")
 def test_a_table_grows(client: MlflowClient) -> None:
     with mlflow.start_run() as active:
         mlflow.log_table({"question": ["a", "b"], "score": [1, 2]}, "eval/table.json")
@@ -76,6 +80,7 @@ def test_a_table_grows(client: MlflowClient) -> None:
     assert logged == [{"path": "eval/table.json", "type": "table"}]
 
 
+@needs("mlflow.log_table")
 def test_tables_of_an_experiment_are_read_together() -> None:
     for score in (1, 2):
         with mlflow.start_run():

@@ -13,6 +13,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from compat_tests.clients import since
+
 matplotlib.use("agg")
 
 pytestmark = pytest.mark.usefixtures("experiment", "autolog")
@@ -29,6 +31,7 @@ def pipeline() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.5, max_iter=200))
 
 
+@since("2.4", "the names of these metrics")
 def test_a_pipeline_logs_itself(client: MlflowClient) -> None:
     features, classes = load_iris(return_X_y=True, as_frame=True)
     with mlflow.start_run() as active:

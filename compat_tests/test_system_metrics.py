@@ -6,9 +6,12 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from compat_tests.clients import needs
+
 CPU = "system/cpu_utilization_percentage"
 
 
+@needs("mlflow.set_system_metrics_sampling_interval")
 @pytest.mark.usefixtures("experiment")
 def test_system_metrics_arrive_step_by_step(client: MlflowClient) -> None:
     mlflow.set_system_metrics_sampling_interval(0.2)

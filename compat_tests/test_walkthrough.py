@@ -10,6 +10,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
+from compat_tests.clients import needs
+
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "examples" / "walkthrough.py"
 PASSWORD = "correct horse battery"
 
@@ -45,6 +47,7 @@ def workspace_uri(tracking_uri: str, walked: Any) -> Iterator[str]:
     mlflow.set_tracking_uri(tracking_uri)
 
 
+@needs("mlflow.entities.Run.inputs")
 @pytest.mark.usefixtures("as_ada")
 def test_what_the_native_api_tracks_an_mlflow_client_sees(workspace_uri: str, walked: Any) -> None:
     client = MlflowClient(workspace_uri)

@@ -10,6 +10,8 @@ import mlflow
 import pytest
 from mlflow import MlflowClient, MlflowException
 
+from compat_tests.clients import needs
+
 numbers = itertools.count()
 
 
@@ -56,6 +58,7 @@ def enter(request: pytest.FixtureRequest, tracking_uri: str, monkeypatch: pytest
     mlflow.set_tracking_uri(tracking_uri)
 
 
+@needs("mlflow.artifacts.list_artifacts")
 def test_the_fluent_calls(enter: Enter, workspace: str, tracking_uri: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     enter(workspace)
