@@ -20,14 +20,15 @@ class Size(NamedTuple):
     params: int = 500
     steps: int = 1_000
     megabytes: int = 200
+    more_megabytes: int = 1074
     files: int = 200
     seconds: float = 4.0  # the longest that one load of many requests lasts
     patience: float = 12.0  # the longest that one walk lasts
 
 
 TINY = Size(
-    runs=50, history=500, series=3, points=100, keys=20, params=10, steps=5, megabytes=1, files=16,
-    seconds=0.2, patience=2.0,
+    runs=50, history=500, series=3, points=100, keys=20, params=10, steps=5, megabytes=1, more_megabytes=2,
+    files=16, seconds=0.2, patience=2.0,
 )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ SCENARIOS = [
     Scenario("Python client, 1,000 steps of 5 metrics",       "s",         Data.NOTHING, python_client.steps),
     Scenario("artifact of 200 MB, put",                       "MB/s",      Data.NOTHING, artifacts.put_large),
     Scenario("artifact of 200 MB, get",                       "MB/s",      Data.NOTHING, artifacts.get_large),
+    Scenario("artifact of 1 GiB, put",                        "MB/s",      Data.NOTHING, artifacts.put_huge),
+    Scenario("artifact of 1 GiB, get",                        "MB/s",      Data.NOTHING, artifacts.get_huge),
     Scenario("200 files of 10 KiB, 8 clients, put",           "files/s",   Data.NOTHING, artifacts.put_small),
     Scenario("200 files of 10 KiB, 8 clients, get",           "files/s",   Data.NOTHING, artifacts.get_small),
     Scenario("memory, most while writing",                    "MiB",       Data.NOTHING, server.memory_most),

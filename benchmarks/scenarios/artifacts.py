@@ -22,29 +22,46 @@ PROXIED = "mlflow-artifacts:/"
 
 
 def put_large(target: Target) -> Outcome:
-    with _large_file(target) as (file, digest):
+    return _put(target, target.size.megabytes, REPEATS)
+
+
+def get_large(target: Target) -> Outcome:
+    return _get(target, target.size.megabytes, REPEATS)
+
+
+def put_huge(target: Target) -> Outcome:
+    return _put(target, target.size.more_megabytes, 1)
+
+
+def get_huge(target: Target) -> Outcome:
+    return _get(target, target.size.more_megabytes, 1)
+
+
+def _put(target: Target, megabytes: int, repeats: int) -> Outcome:
+    with _file(megabytes) as (file, digest):
         path = f"{_folder(target.port)}/large"
-        outcome = _throughput(target, partial(wire.upload, target.port, path, file))
+        outcome = _throughput(target, megabytes, repeats, partial(wire.upload, target.port, path, file))
         _check(target.port, path, digest)
     return outcome
 
 
-def get_large(target: Target) -> Outcome:
+def _get(target: Target, megabytes: int, repeats: int) -> Outcome:
     """What comes is thrown away while it is timed, then read once more and compared."""
-    with _large_file(target) as (file, digest):
+    with _file(megabytes) as (file, digest):
         path = f"{_folder(target.port)}/large"
         wire.upload(target.port, path, file)
-        outcome = _throughput(target, partial(wire.download, target.port, path, lambda block: None))
+        fetch = partial(wire.download, target.port, path, lambda block: None)
+        outcome = _throughput(target, megabytes, repeats, fetch)
         _check(target.port, path, digest)
     return outcome
 
 
 @contextmanager
-def _large_file(target: Target) -> Iterator[tuple[Path, str]]:
+def _file(megabytes: int) -> Iterator[tuple[Path, str]]:
     """A file and its hash."""
     digest = hashlib.sha256()
     with tempfile.NamedTemporaryFile() as file:
-        for _ in range(target.size.megabytes):
+        for _ in range(megabytes):
             block = os.urandom(1_000_000)
             digest.update(block)
             file.write(block)
@@ -62,10 +79,10 @@ def _folder(port: int) -> str:
     return wire.ARTIFACTS + uri.removeprefix(PROXIED)
 
 
-def _throughput(target: Target, move: Callable[[], None]) -> Outcome:
-    taken = [processes.watch(target.server.pid, move)[1] for _ in range(REPEATS)]
+def _throughput(target: Target, megabytes: int, repeats: int, move: Callable[[], None]) -> Outcome:
+    taken = [processes.watch(target.server.pid, move)[1] for _ in range(repeats)]
     seconds = statistics.median(spent.seconds for spent in taken)
-    return Outcome(target.size.megabytes / seconds, REPEATS, Spent.sum(taken))
+    return Outcome(megabytes / seconds, repeats, Spent.sum(taken))
 
 
 def _check(port: int, path: str, digest: str) -> None:

@@ -38,7 +38,7 @@ def test_no_two_scenarios_share_a_name() -> None:
         "bulk interval, 20 runs x 10,000 points",
         "runs/get, 1,000 metrics and 500 params",
         "Python client, 1,000 steps of 5 metrics",
-        *(f"artifact of 200 MB, {way}" for way in ("put", "get")),
+        *(f"artifact of {size}, {way}" for size in ("200 MB", "1 GiB") for way in ("put", "get")),
         *(f"200 files of 10 KiB, 8 clients, {way}" for way in ("put", "get")),
         *(f"first answer, {state} database" for state in ("fresh", "existing")),
         "memory, idle",
