@@ -48,8 +48,10 @@ def kept_short(url: URL) -> Iterator[Callable[[], None]]:
 
 def _copy(engine: Engine, committed: threading.Event, stopping: threading.Event) -> None:
     with closing(engine.raw_connection()) as connection:
-        while committed.wait() and not stopping.wait(INTERVAL_SECONDS):
-            committed.clear()
+        while committed.wait():
+            committed.clear()  # before a look at `stopping`, which is set first: so neither is missed
+            if stopping.wait(INTERVAL_SECONDS):
+                return
             try:
                 connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
             except sqlite3.Error as error:  # a full disk, say: the writer meets it too, and tells its callers

@@ -175,7 +175,7 @@ def valid(target: Target) -> dict[str, dict[str, Any]]:
     return {
         "/experiments/create": {"name": f"made {next(numbers)}", "artifact_location": "s3://b/p", "tags": [tag]},
         "/experiments/search": {"max_results": 5, "filter": "name LIKE 'd%'", "order_by": ["name"], "view_type": "ALL"},
-        "/experiments/list": {"max_results": 5, "view_type": "ALL"},
+        "/experiments/list": {"max_results": 5, "filter": "name LIKE 'd%'", "order_by": ["name"], "view_type": "ALL"},
         "/experiments/get": experiment,
         "/experiments/get-by-name": {"experiment_name": "Default"},
         "/experiments/delete": experiment,
@@ -235,7 +235,7 @@ def valid(target: Target) -> dict[str, dict[str, Any]]:
         "/registered-models/delete": registered,
         "/registered-models/get": registered,
         "/registered-models/search": {"filter": "name LIKE 'd%'", "max_results": 5, "order_by": ["name"]},
-        "/registered-models/list": {"max_results": 5},
+        "/registered-models/list": {"max_results": 5, "filter": "name LIKE 'd%'", "order_by": ["name"]},
         "/registered-models/get-latest-versions": registered | {"stages": ["None"]},
         "/registered-models/set-tag": registered | tag,
         "/registered-models/delete-tag": registered | {"key": "k"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -52,3 +53,22 @@ def test_nobody_waits_for_it_and_it_ends_with_its_block(path: Path, monkeypatch:
         assert reader.exec_driver_sql("SELECT count(*) FROM many").scalar() == 200
     writing.dispose()
     reading.dispose()
+
+
+def test_a_stop_right_after_a_look_for_one_is_not_missed(path: Path) -> None:
+    url = db.parse_url(f"sqlite:///{path}")
+    db.create_writer(url).connect().close()
+    committed = threading.Event()
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            looked = self.is_set()
+            self.set()
+            committed.set()
+            return looked
+
+    committed.set()
+    copying = threading.Thread(target=wal._copy, args=(db.create_reader(url, 1), committed, Stopping()), daemon=True)
+    copying.start()
+    copying.join(10)
+    assert not copying.is_alive()
