@@ -256,7 +256,9 @@ class SearchExperiments(Message):
 class ListExperiments(SearchExperiments):
     """What clients before 2.0 ask instead of searching."""
 
-    max_results: Annotated[Int64, Field(ge=1, le=50000)] = 1000
+    max_results: Annotated[
+        Int64, Field(ge=1, le=50000), BeforeValidator(lambda value: 1000 if value is None else value)
+    ] = 1000
 
 
 class UpdateExperiment(Message):
