@@ -33,7 +33,7 @@ def tracking(artifact_root: str) -> Sequence[Row]:
         Write("POST", "/experiments/create",                 m.CreateExperiment,    create,                      WRITE),
         Read( "POST", "/experiments/search",                 m.SearchExperiments,   experiments.search,          READ),
         Read( "GET",  "/experiments/search",                 m.SearchExperiments,   experiments.search,          READ),
-        Read( "GET",  "/experiments/list",                   m.ListExperiments,     experiments.search,          READ),
+        Read( "GET",  "/experiments/list",                   m.ListExperiments,     experiments.list_all,        READ),
         Read( "GET",  "/experiments/get",                    m.GetExperiment,       experiments.get,             READ),
         Read( "GET",  "/experiments/get-by-name",            m.GetExperimentByName, experiments.get_by_name,     READ),
         Write("POST", "/experiments/delete",                 m.GetExperiment,       experiments.delete,          WRITE),

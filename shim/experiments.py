@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from sqlalchemy import Connection
 from native_api.core import datasets, experiments
 from native_api.core.access import Actor
 from native_api.core.errors import Invalid
-from native_api.core.search import View
+from native_api.core.search import Condition, SortKey, View
 from shim import documents, reserved_tags
 from shim import messages as m
 from shim.filters import parse_experiment_filter, parse_experiment_order
 
 MAX_DATASETS = 1000
+MAX_LISTED = 50000
 
 MAX_LOCATION_BYTES = 2048
 """MLflow's limit, which counts characters; locations are indexed, and PostgreSQL refuses index rows above 2.7 kB."""
@@ -78,15 +80,25 @@ def get_by_name(conn: Connection, actor: Actor, msg: m.GetExperimentByName) -> A
 
 
 def search(conn: Connection, actor: Actor, msg: m.SearchExperiments) -> Answer:
-    page = experiments.find_page(
-        conn,
-        actor,
-        View(msg.view_type or "active"),
-        parse_experiment_filter(msg.filter or ""),
-        parse_experiment_order(msg.order_by or []),
-        msg.max_results,
-        msg.page_token or None,
-    )
+    condition, order = parse_experiment_filter(msg.filter or ""), parse_experiment_order(msg.order_by or [])
+    return _page(conn, actor, msg, condition, order, msg.max_results)
+
+
+def list_all(conn: Connection, actor: Actor, msg: m.ListExperiments) -> Answer:
+    """What clients before 2.0 ask instead of searching: oldest first, and as many as may be unless they want fewer."""
+    return _page(conn, actor, msg, None, parse_experiment_order(["experiment_id"]), msg.max_results or MAX_LISTED)
+
+
+def _page(
+    conn: Connection,
+    actor: Actor,
+    msg: m.SearchExperiments | m.ListExperiments,
+    condition: Condition | None,
+    order: Sequence[SortKey],
+    limit: int,
+) -> Answer:
+    view = View(msg.view_type or "active")
+    page = experiments.find_page(conn, actor, view, condition, order, limit, msg.page_token or None)
     answer: Answer = {}
     if page.items:
         answer["experiments"] = [documents.of_experiment(experiment, actor.workspace) for experiment in page.items]

@@ -253,12 +253,10 @@ class SearchExperiments(Message):
     view_type: ViewType = None
 
 
-class ListExperiments(SearchExperiments):
-    """What clients before 2.0 ask instead of searching."""
-
-    max_results: Annotated[
-        Int64, Field(ge=1, le=50000), BeforeValidator(lambda value: 1000 if value is None else value)
-    ] = 1000
+class ListExperiments(Message):
+    max_results: Annotated[Int64, Field(ge=1, le=50000)] | None = None
+    page_token: str | None = None
+    view_type: ViewType = None
 
 
 class UpdateExperiment(Message):

@@ -100,6 +100,20 @@ async def test_search_reads_get_and_post_and_pages_to_the_end(mlflow: MLflow) ->
         await mlflow.refused("experiments/search", **bad)
 
 
+async def test_old_clients_list_oldest_first_and_all_unless_they_ask_for_less(mlflow: MLflow) -> None:
+    made = [(await mlflow("experiments/create", name=f"listed {n}"))["experiment_id"] for n in range(3)]
+    await mlflow("experiments/delete", experiment_id=made[1])
+    listed = [one["experiment_id"] for one in (await mlflow.get("experiments/list"))["experiments"]]
+    assert (listed, [number for number in made if number in listed]) == (sorted(listed, key=int), [made[0], made[2]])
+    deleted: list[str] = []
+    answer = await mlflow.get("experiments/list", view_type="DELETED_ONLY", max_results=1)
+    while "next_page_token" in answer:
+        deleted += [one["experiment_id"] for one in answer["experiments"]]
+        token = answer["next_page_token"]
+        answer = await mlflow.get("experiments/list", view_type="DELETED_ONLY", max_results=1, page_token=token)
+    assert made[1] in deleted + [one["experiment_id"] for one in answer["experiments"]]
+
+
 async def test_datasets_of_experiments_are_listed_once(mlflow: MLflow) -> None:
     number = await mlflow.experiment()
     for context in ("training", "training", "eval"):
