@@ -56,7 +56,7 @@ NEEDED = {
     "test_inputs.py": "mlflow.entities.Dataset",
     "test_logged_models.py": "mlflow.MlflowClient.create_logged_model",
     "test_models_round_trip.py": "mlflow.MlflowClient.get_logged_model",
-    "test_prompts.py": "mlflow.genai.load_prompt.cache_ttl_seconds",
+    "test_prompts.py": "mlflow.load_prompt",
     "test_workspace_calls.py": "mlflow.set_workspace",
 }
 """Modules of tests that are all about one thing, or do not even import without it."""

@@ -63,7 +63,10 @@ def run(environment: str) -> Result:
         report = Path(folder) / "report.xml"
         left_out = [f"--ignore=compat_tests/test_{name}.py" for name in OF_THE_SERVER]
         command = [python, "-m", "pytest", "compat_tests", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
-        subprocess.run([*command, *left_out], cwd=ROOT, check=False, timeout=SECONDS)
+        try:
+            subprocess.run([*command, *left_out], cwd=ROOT, check=False, timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return Result(release, 0, [f"no end after {SECONDS} seconds"], Counter(), missing)
         cases = list(ET.parse(report).iter("testcase"))
     failed = [name_of(case) for case in cases if case.find("failure") is not None or case.find("error") is not None]
     reasons = [skip.get("message", "") for case in cases for skip in case.iterfind("skipped")]

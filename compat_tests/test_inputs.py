@@ -9,6 +9,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag
 
+from compat_tests.clients import needs
+
 
 def dataset(name: str, digest: str = "d1") -> Dataset:
     return Dataset(name, digest, "local", '{"uri": "here"}', '{"columns": []}', '{"rows": 3}')
@@ -75,9 +77,8 @@ def test_runs_are_found_by_dataset(client: MlflowClient, experiment: Experiment)
     assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["mnist"]
 
 
-if hasattr(MlflowClient, "log_outputs"):  # new in 3.x
-
-    def test_outputs_are_shown_with_the_run(client: MlflowClient, run_id: str) -> None:
-        client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput("m-" + "1" * 32, step=3)])
-        [output] = client.get_run(run_id).outputs.model_outputs
-        assert (output.model_id, output.step) == ("m-" + "1" * 32, 3)
+@needs("mlflow.MlflowClient.log_outputs")
+def test_outputs_are_shown_with_the_run(client: MlflowClient, run_id: str) -> None:
+    client.log_outputs(run_id, [mlflow.entities.LoggedModelOutput("m-" + "1" * 32, step=3)])
+    [output] = client.get_run(run_id).outputs.model_outputs
+    assert (output.model_id, output.step) == ("m-" + "1" * 32, 3)

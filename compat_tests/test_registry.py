@@ -180,7 +180,7 @@ def test_a_model_of_a_run_is_registered_and_its_files_come_back(client: MlflowCl
         assert Path(folder, "weights.txt").read_text() == "the weights.txt"
 
 
-@pytest.mark.skipif(not hasattr(MlflowClient, "create_logged_model"), reason="new in 3.x")
+@needs("mlflow.MlflowClient.create_logged_model")
 def test_a_logged_model_is_registered_and_told_of_it(
     client: MlflowClient, experiment: Experiment, run_id: str, name: str
 ) -> None:
