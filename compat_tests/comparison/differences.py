@@ -189,6 +189,7 @@ WIDER = [
         "200",
         ("search datasets without the UI", "bulk: not for the UI"),
     ),
+    Difference("clients of 1.x ask here", NO_ENDPOINT, "200", ("an API of the past",)),
     Difference("this server never opens a location", BAD, "200", ("create experiment: location of a host",)),
     Difference("the last of two equal tags counts, as in a batch", SQL_ERROR, "200", ("log inputs: a tag twice",)),
     Difference(
