@@ -24,8 +24,8 @@ class Mark(NamedTuple):
     fingerprint: str
 
 
-def fingerprint(record: msgspec.Struct) -> str:
-    """Another one whenever anything about the record is another."""
+def fingerprint(record: object) -> str:
+    """Another one whenever anything about the record, or a list of them, is another."""
     return hashlib.sha256(msgspec.json.encode(record, order="sorted")).hexdigest()
 
 

@@ -11,7 +11,7 @@ from native_api.core import tables as t
 from native_api.core.datasets import NewInput
 from native_api.core.logged_models import ModelInfo
 from native_api.core.params import text_of
-from native_api.transfer.records import LoggedModel, Run, RunModel
+from native_api.transfer.records import LoggedModel, RegisteredModel, Run, RunModel, Version
 
 
 def runs(conn: Connection, ids: Sequence[int], keys: Mapping[int, str]) -> dict[str, Run]:
@@ -86,5 +86,39 @@ def _pairs(conn: Connection, table: Table, infos: Sequence[ModelInfo]) -> dict[i
     found: dict[int, dict[str, str]] = {}
     which = db.among(conn, c.logged_model_id, [info.id for info in infos])
     for number, key, value in conn.execute(select(c.logged_model_id, c.key, c.value).where(which).order_by(c.key)):
+        found.setdefault(number, {})[key] = value
+    return found
+
+
+def registered_model(conn: Connection, project_id: str, name: str) -> RegisteredModel | None:
+    """The registered model of this name in a project, with all of its versions; None if there is none."""
+    r, v = t.registered_models.c, t.model_versions.c
+    own = conn.execute(select(*r).where(r.project_id == project_id, r.name == name)).one_or_none()
+    if own is None:
+        return None
+    rows = conn.execute(select(*v).where(v.registered_model_id == own.registered_model_id).order_by(v.version)).all()
+    labels = _version_tags(conn, [row.id for row in rows])
+    a, g = t.registered_model_aliases.c, t.registered_model_tags.c
+    aliases = conn.execute(select(a.alias, a.version).where(a.registered_model_id == own.registered_model_id))
+    tags = conn.execute(select(g.key, g.value).where(g.registered_model_id == own.registered_model_id))
+    fields = [name for name in Version.__struct_fields__ if name != "tags"]
+    return RegisteredModel(
+        name=own.name,
+        description=own.description,
+        created_at=own.created_at,
+        updated_at=own.updated_at,
+        tags={row.key: row.value for row in tags},
+        aliases={row.alias: row.version for row in aliases},
+        versions=[
+            Version(**{name: getattr(row, name) for name in fields}, tags=labels.get(row.id, {})) for row in rows
+        ],
+    )
+
+
+def _version_tags(conn: Connection, numbers: Sequence[int]) -> dict[int, dict[str, str]]:
+    c = t.model_version_tags.c
+    found: dict[int, dict[str, str]] = {}
+    rows = select(c.model_version_id, c.key, c.value).where(db.among(conn, c.model_version_id, numbers))
+    for number, key, value in conn.execute(rows.order_by(c.key)):
         found.setdefault(number, {})[key] = value
     return found

@@ -1,110 +1,23 @@
-"""Logged models and registered ones on their way in, with their versions, labels and aliases."""
+"""Registered models on their way in, with their versions, tags and aliases."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from native_api.core import audit, clock, db
 from native_api.core import tables as t
 from native_api.core.errors import Invalid
 from native_api.core.registered_models import checked_name
-from native_api.core.runs import below
-from native_api.transfer import stored
-from native_api.transfer.incoming_experiments import Home
-from native_api.transfer.intake import LOGGED_MODEL, REGISTERED_MODEL, Intake
-from native_api.transfer.records import LoggedModel, RegisteredModel, Version
+from native_api.transfer.incoming_logged_models import drop_others
+from native_api.transfer.intake import REGISTERED_MODEL, Intake
+from native_api.transfer.records import RegisteredModel, Version
 
-LOGGED, REGISTERED, VERSIONS = "logged models", "registered models", "model versions"
+REGISTERED, VERSIONS = "registered models", "model versions"
 
-# Logged models
-
-_l = t.logged_models.c
-_OF_LOGGED = (
-    *("name", "model_type", "source_run_id", "status", "status_message"),
-    *("created_at", "updated_at", "deleted_at"),
-)
-_add_params = db.BulkInsert(t.logged_model_params, ["logged_model_id", "key", "value"], "ON CONFLICT DO NOTHING")
 _SET = "DO UPDATE SET value = excluded.value"
-_put_tags = db.BulkInsert(
-    t.logged_model_tags, ["logged_model_id", "key", "value"], f"ON CONFLICT (logged_model_id, key) {_SET}"
-)
-
-
-def bring_in_logged(intake: Intake, batch: Sequence[LoggedModel], homes: Mapping[str, Home]) -> list[LoggedModel]:
-    """Add what is new and change what has changed; the models whose points are to follow, and then `finish_logged`.
-
-    One whose id another project, or another experiment, has here is reported and stays as it is.
-    """
-    with intake.transaction() as conn:
-        fresh, _ = intake.changed(conn, LOGGED_MODEL, LOGGED, batch)
-        keys = {home.number: key for key, home in homes.items()}
-        own = stored.logged_models_of(conn, [model.model_id for model in fresh], keys)
-        done = []
-        for model in fresh:
-            home, known = homes.get(model.experiment), own.get(model.model_id)
-            if known is not None and known.experiment != model.experiment:
-                intake.problems.append(f"The logged model {model.model_id} is left out: it is elsewhere here")
-                continue
-            if known is None and home is None and not intake.dry_run:
-                continue
-            _put_logged(conn, intake, model, known, home)
-            done.append(model)
-    return done
-
-
-def _put_logged(
-    conn: Connection, intake: Intake, model: LoggedModel, own: LoggedModel | None, home: Home | None
-) -> None:
-    changes = {
-        name: value for name in _OF_LOGGED if own is None or (value := getattr(model, name)) != getattr(own, name)
-    }
-    is_other = own is None or bool(changes) or (own.params, own.tags) != (model.params, model.tags)
-    count = intake.count(LOGGED)
-    count.created += own is None
-    count.updated += own is not None and is_other
-    count.unchanged += not is_other
-    if intake.dry_run or not is_other:
-        return
-    if own is None:
-        assert home is not None
-        row = {name: getattr(model, name) for name in _OF_LOGGED}
-        place = below(home.location, f"models/{model.model_id}/artifacts")
-        row |= {
-            "model_id": model.model_id,
-            "experiment_id": home.number,
-            "artifact_uri": model.artifact_uri if intake.artifact_root is None else place,
-        }
-        number = conn.scalars(insert(t.logged_models).returning(_l.id), [row]).one()
-        audit.inserted(conn, intake.actor, "logged_models", model.model_id, row, project_id=intake.project_id)
-    else:
-        changed = update(t.logged_models).where(_l.model_id == model.model_id).values(changes or {"name": model.name})
-        number = conn.scalars(changed.returning(_l.id)).one()
-        before = {name: getattr(own, name) for name in changes}
-        audit.updated(
-            conn, intake.actor, "logged_models", model.model_id, before, changes, project_id=intake.project_id
-        )
-        _drop_others(conn, t.logged_model_tags, number, model.tags)
-    _add_params(conn, [(number, *param) for param in model.params.items()])
-    _put_tags(conn, [(number, *tag) for tag in model.tags.items()])
-
-
-def _drop_others(conn: Connection, labels: Table, owner: int | str, kept: Mapping[str, Any]) -> None:
-    """Remove those labels of an owner, the first column of their key, that are not among the kept ones."""
-    of_owner, key = labels.primary_key.columns
-    there = conn.scalars(select(key).where(of_owner == owner))
-    conn.execute(delete(labels).where(of_owner == owner, db.among(conn, key, set(there) - kept.keys())))
-
-
-def finish_logged(intake: Intake, batch: Sequence[LoggedModel]) -> None:
-    """Note that these models and all of their points are in."""
-    with intake.transaction() as conn:
-        intake.mark(conn, LOGGED_MODEL, [(model, model.model_id) for model in batch])
-
-
-# Registered models
 
 _r, _v = t.registered_models.c, t.model_versions.c
 _OF_REGISTERED = ("description", "created_at", "updated_at")
@@ -125,7 +38,7 @@ _put_aliases = db.BulkInsert(
 )
 
 
-def bring_in_registered(intake: Intake, model: RegisteredModel, places: Mapping[str, str]) -> None:
+def bring_in(intake: Intake, model: RegisteredModel, places: Mapping[str, str]) -> None:
     """Add or change a registered model with its versions, in one transaction.
 
     `places` says what the artifact roots of the source's runs and logged models are called here.
@@ -191,7 +104,7 @@ def _put_registered(conn: Connection, intake: Intake, model: RegisteredModel, ow
             changes,
             project_id=intake.project_id,
         )
-        _drop_others(conn, t.registered_model_tags, own_id, model.tags)
+        drop_others(conn, t.registered_model_tags, own_id, model.tags)
         _put_model_tags(conn, [(own_id, *tag) for tag in sorted(model.tags.items())])
     return own_id
 
@@ -236,7 +149,7 @@ def _put_versions(
                 conn.execute(update(t.model_versions).where(_v.id == number).values(changes))
             pk, old = f"{own_id}/{version.version}", known._asdict()
             audit.updated(conn, intake.actor, "model_versions", pk, old, changes, project_id=intake.project_id)
-            _drop_others(conn, t.model_version_tags, number, version.tags)
+            drop_others(conn, t.model_version_tags, number, version.tags)
         _put_version_tags(conn, [(number, *tag) for tag in sorted(version.tags.items())])
     if not intake.dry_run:
         _put_aliases_and_last(conn, model, own_id)
@@ -248,7 +161,7 @@ def _put_aliases_and_last(conn: Connection, model: RegisteredModel, own_id: str)
     conn.execute(update(t.registered_models).where(*behind).values(last_version=last))
     there = {version.version for version in model.versions}
     aliases = {alias: number for alias, number in sorted(model.aliases.items()) if number in there}
-    _drop_others(conn, t.registered_model_aliases, own_id, aliases)
+    drop_others(conn, t.registered_model_aliases, own_id, aliases)
     _put_aliases(conn, [(own_id, *alias) for alias in aliases.items()])
 
 
