@@ -71,8 +71,8 @@ class Memory:
     def counts(self) -> Counts:
         points = sum(len(some) for by_name in self.has_points.values() for some in by_name.values())
         versions = sum(len(model.versions) for model in self.has_registered)
-        nouns = self.has_experiments, self.has_runs
-        return Counts(*map(len, nouns), points, len(self.has_logged), len(self.has_registered), versions)
+        points_and_models = points, len(self.has_logged), len(self.has_registered), versions
+        return Counts(len(self.has_experiments), len(self.has_runs), *points_and_models)
 
     def experiments(self) -> Sequence[Experiment]:
         return self.has_experiments
