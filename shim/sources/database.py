@@ -246,11 +246,14 @@ class Database:
         """The points of these runs. A run's history comes as it was written, a long one in several parts."""
         c = self._tables["metrics"].c
         statement = select(c.run_uuid, c.key, c.step, c.timestamp, c.value, c.is_nan)
-        as_point = translation.point
+        largest = translation.LARGEST
         for rows in self._histories(statement, "run_uuid", [(run.run_id, run) for run in runs]):
             found: dict[str, dict[str, list[AnyPoint]]] = {}
             for run_id, key, step, timestamp, value, is_nan in rows:
-                point = as_point(step, timestamp, value, is_nan=is_nan)
+                if is_nan or not -largest < value < largest:
+                    point = translation.point(step, timestamp, value, is_nan=is_nan)
+                else:  # what nearly all are, without the call
+                    point = (step, timestamp, value + 0.0, 0, 0)
                 try:
                     found[run_id][key].append(point)
                 except KeyError:
@@ -304,9 +307,8 @@ class Database:
             # MySQL's connection can do nothing else as long as rows are left.
             is_mysql = self._engine.dialect.name == "mysql"
             conn = stack.enter_context(self._engine.connect()) if is_mysql else self._conn
-            result = stack.enter_context(conn.execute(statement, execution_options={"stream_results": True}))
-            cursor: Any = result.cursor
-            while rows := cursor.fetchmany(CHUNK):
+            result = stack.enter_context(conn.execute(statement, execution_options={"yield_per": CHUNK}))
+            for rows in result.partitions():
                 yield [*rows]
 
     # Logged models
@@ -505,7 +507,7 @@ def _location(url: URL) -> str:
     if backend == "sqlite":
         return f"sqlite:///{Path(url.database or '').resolve()}"
     query = {key: value for key, value in url.query.items() if key in ("host", "port", "unix_socket")}
-    return url.set(drivername=backend, password=None, query=query).render_as_string()
+    return URL.create(backend, url.username, None, url.host, url.port, url.database, query).render_as_string()
 
 
 def _sqlite(url: URL) -> Engine:
@@ -518,6 +520,7 @@ def _sqlite(url: URL) -> Engine:
         is_idle = _has_write_ahead_log(path) and not Path(f"{path}-wal").exists()
         uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if is_idle else ''}"
         conn = sqlite3.connect(uri, uri=True, timeout=120, isolation_level=None, check_same_thread=False)
+        conn.execute("PRAGMA cache_size = -64000").close()  # the points of a run are all over the file
         if _has_write_ahead_log(path):
             conn.execute("BEGIN").close()
         return conn
