@@ -308,8 +308,9 @@ class Database:
             is_mysql = self._engine.dialect.name == "mysql"
             conn = stack.enter_context(self._engine.connect()) if is_mysql else self._conn
             result = stack.enter_context(conn.execute(statement, execution_options={"yield_per": CHUNK}))
-            for rows in result.partitions():
-                yield [*rows]
+            parts: Iterator[Sequence[Any]] = result.partitions()
+            for part in parts:
+                yield [*part]
 
     # Logged models
 
@@ -485,7 +486,7 @@ def _parse(text: str) -> URL:
     """The URL with the driver that is used."""
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise Invalid("The database URL is not one: use sqlite:///path or postgresql://user@host/name") from None
     backend = url.get_backend_name()
     if backend == "sqlite" and url.database and url.database != ":memory:":
@@ -512,16 +513,17 @@ def _location(url: URL) -> str:
 
 def _sqlite(url: URL) -> Engine:
     path = Path(url.database or "").resolve()
-    if not path.is_file():
-        raise Invalid(f"There is no database file {path}")
 
     def connect() -> sqlite3.Connection:
+        if not path.is_file():
+            raise Invalid(f"There is no database file {path}")
+        has_log = _has_write_ahead_log(path)
         # Opened for reading, a file with a write-ahead log would get one, and keep it. Where none is, nobody writes.
-        is_idle = _has_write_ahead_log(path) and not Path(f"{path}-wal").exists()
+        is_idle = has_log and not Path(f"{path}-wal").exists()
         uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if is_idle else ''}"
         conn = sqlite3.connect(uri, uri=True, timeout=120, isolation_level=None, check_same_thread=False)
         conn.execute("PRAGMA cache_size = -64000").close()  # the points of a run are all over the file
-        if _has_write_ahead_log(path):
+        if has_log:
             conn.execute("BEGIN").close()
         return conn
 
@@ -557,7 +559,7 @@ def _problems(engine: Engine) -> Iterator[None]:
     driver = engine.dialect.loaded_dbapi
     try:
         yield
-    except (OperationalError, driver.OperationalError):
+    except (OperationalError, driver.OperationalError, OSError):
         raise Unavailable("The database to read from is") from None
     except (DBAPIError, driver.Error):
         raise Invalid("That cannot be read as a database of MLflow's") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from native_api.core import db, schema
 from native_api.core.datasets import NewInput
@@ -23,7 +23,7 @@ FIRST, SECOND, THIRD = ("1" * 32, "2" * 32, "3" * 32)
 MODEL = "m-" + "a" * 32
 GONE_MODEL = "m-" + "b" * 32
 
-ROWS = {
+ROWS: dict[str, list[dict[str, object]]] = {
     "alembic_version": [{"version_num": "0"}],
     "experiments": [
         {"experiment_id": 0, "name": "Default", "artifact_location": "/a/0", "lifecycle_stage": "active"},
@@ -184,7 +184,7 @@ ROWS = {
     ],
     "model_version_tags": [{"name": "b", "version": 2, "key": "k", "value": "v"}],
 }
-MODEL_LINKS = [
+MODEL_LINKS: list[dict[str, object]] = [
     {
         "input_uuid": f"link{kind}",
         "source_type": f"RUN_{kind}",
@@ -212,7 +212,7 @@ def make(engine: Engine, release: str) -> None:
             add(conn, "inputs", MODEL_LINKS)
 
 
-def add(conn: sqlalchemy.Connection, name: str, rows: list[dict[str, object]]) -> None:
+def add(conn: Connection, name: str, rows: list[dict[str, object]]) -> None:
     """Those columns of the rows that the table has, if there is such a table."""
     found = sqlalchemy.inspect(conn)
     if found.has_table(name):
@@ -262,11 +262,11 @@ def has(release: str, *since: str) -> bool:
     return release in since or release == "postgresql"
 
 
-def test_everything_is_counted(source, release):
+def test_everything_is_counted(source: Database, release: str) -> None:
     assert source.counts() == Counts(2, 3, 6, 2 if has(release, "3.17") else 0, 2, 2)
 
 
-def test_experiments_come_by_number_with_those_in_the_trash(source):
+def test_experiments_come_by_number_with_those_in_the_trash(source: Database) -> None:
     default, seven = source.experiments()
     assert (default.key, default.number, default.name, default.artifact_location) == ("0", 0, "Default", "/a/0")
     assert (default.created_at, default.deleted_at, default.tags) == (0, None, {})
@@ -274,7 +274,7 @@ def test_experiments_come_by_number_with_those_in_the_trash(source):
     assert (seven.created_at, seven.updated_at, seven.deleted_at) == (10, 20, 20)
 
 
-def test_runs_come_with_all_that_is_said_of_them(source, release):
+def test_runs_come_with_all_that_is_said_of_them(source: Database, release: str) -> None:
     [[first, second, third]] = source.runs()
     assert (first.run_id, first.experiment, first.run_name, first.status) == (FIRST, "0", "first", "failed")
     assert (first.started_at, first.finished_at, first.deleted_at) == (100, 200, None)
@@ -292,7 +292,7 @@ def test_runs_come_with_all_that_is_said_of_them(source, release):
 HISTORY = [(0, 1_000, 0.5, 0, 0), (1, 1_001, 0.0, 1, 0), (2, 1_002, math.inf, 0, 0), (3, 1_003, -math.inf, 0, 0)]
 
 
-def test_points_come_with_nan_and_infinities(source):
+def test_points_come_with_nan_and_infinities(source: Database) -> None:
     [batch] = source.runs()
     found = {run_id: points for part in source.points(batch) for run_id, points in part}
     assert found == {
@@ -303,7 +303,7 @@ def test_points_come_with_nan_and_infinities(source):
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 4, 5])
-def test_long_histories_come_in_parts(source, chunk, monkeypatch):
+def test_long_histories_come_in_parts(source: Database, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "CHUNK", chunk)
     [batch] = source.runs()
     parts = [*source.points(batch)]
@@ -313,7 +313,7 @@ def test_long_histories_come_in_parts(source, chunk, monkeypatch):
     assert sum(len(points) for part in parts for _, named in part for points in named.values()) == 6
 
 
-def test_pages_and_batches_leave_nothing_out(source, monkeypatch):
+def test_pages_and_batches_leave_nothing_out(source: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     everything = [run for batch in source.runs() for run in batch]
     models = [model for batch in source.logged_models() for model in batch]
     registered = [*source.registered_models()]
@@ -324,7 +324,7 @@ def test_pages_and_batches_leave_nothing_out(source, monkeypatch):
     assert registered == [*source.registered_models()]
 
 
-def test_logged_models_come_with_their_points(source, release):
+def test_logged_models_come_with_their_points(source: Database, release: str) -> None:
     if not has(release, "3.17"):
         assert [*source.logged_models()] == []
         assert [*source.model_points([])] == []
@@ -342,7 +342,7 @@ def test_logged_models_come_with_their_points(source, release):
     ]
 
 
-def test_registered_models_come_without_deleted_versions(source, release):
+def test_registered_models_come_without_deleted_versions(source: Database, release: str) -> None:
     a, b = source.registered_models()
     assert (a.name, a.created_at, a.updated_at, a.description, a.versions) == ("a", 3, 3, None, [])
     assert (b.name, b.description, b.created_at, b.updated_at, b.tags) == ("b", "of b", 1, 2, {"k": "v"})
@@ -354,7 +354,7 @@ def test_registered_models_come_without_deleted_versions(source, release):
     assert (second.version, second.stage, second.tags) == (2, "none", {"k": "v"})
 
 
-def test_only_one_workspace_is_read(tmp_path):
+def test_only_one_workspace_is_read(tmp_path: Path) -> None:
     url = sqlite(tmp_path / "m.db")
     with sqlite3.connect(tmp_path / "m.db") as conn:
         conn.execute("UPDATE experiments SET workspace = 'other' WHERE experiment_id = 7")
@@ -374,7 +374,7 @@ def test_only_one_workspace_is_read(tmp_path):
         source.close()
 
 
-def test_a_workspace_is_not_asked_of_a_database_without(tmp_path):
+def test_a_workspace_is_not_asked_of_a_database_without(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="no workspaces"):
         Database(sqlite(tmp_path / "m.db", "2.22"), "other")
 
@@ -396,7 +396,7 @@ def read_all(source: Database) -> None:
 
 
 @pytest.mark.parametrize("journal", ["DELETE", "WAL"])
-def test_a_file_and_its_folder_stay_as_they_are(tmp_path, journal):
+def test_a_file_and_its_folder_stay_as_they_are(tmp_path: Path, journal: str) -> None:
     url = sqlite(tmp_path / "m.db")
     conn = sqlite3.connect(tmp_path / "m.db")
     conn.execute(f"PRAGMA journal_mode = {journal}")
@@ -410,7 +410,7 @@ def test_a_file_and_its_folder_stay_as_they_are(tmp_path, journal):
 
 
 @pytest.mark.parametrize("journal", ["DELETE", "WAL"])
-def test_a_server_goes_on_writing_meanwhile(tmp_path, journal):
+def test_a_server_goes_on_writing_meanwhile(tmp_path: Path, journal: str) -> None:
     url = sqlite(tmp_path / "m.db")
     server = sqlite3.connect(tmp_path / "m.db", timeout=0, isolation_level=None)
     server.execute(f"PRAGMA journal_mode = {journal}")
@@ -427,14 +427,14 @@ def test_a_server_goes_on_writing_meanwhile(tmp_path, journal):
     server.close()
 
 
-def test_a_file_cannot_be_written_through_it(tmp_path):
+def test_a_file_cannot_be_written_through_it(tmp_path: Path) -> None:
     source = Database(sqlite(tmp_path / "m.db"))
     with pytest.raises(sqlalchemy.exc.OperationalError, match="readonly"):
         source._conn.execute(text("DELETE FROM params"))
     source.close()
 
 
-def test_postgresql_is_read_only_and_seen_as_it_was(newest_postgres):
+def test_postgresql_is_read_only_and_seen_as_it_was(newest_postgres: str) -> None:
     source = Database(newest_postgres)
     before = source.counts()
     writer = sqlalchemy.create_engine(newest_postgres)
@@ -455,7 +455,7 @@ def test_postgresql_is_read_only_and_seen_as_it_was(newest_postgres):
 # What is no such database
 
 
-def test_the_location_has_a_whole_path_and_no_password(tmp_path, monkeypatch):
+def test_the_location_has_a_whole_path_and_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sqlite(tmp_path / "m.db")
     monkeypatch.chdir(tmp_path)
     source = Database("sqlite:///m.db")
@@ -463,12 +463,12 @@ def test_the_location_has_a_whole_path_and_no_password(tmp_path, monkeypatch):
     source.close()
 
 
-def test_the_location_of_a_server_has_no_password():
+def test_the_location_of_a_server_has_no_password() -> None:
     url = database._parse("postgresql+psycopg2://ada:secret@host:5432/mlflow?sslmode=require&password=hidden")
     assert database._location(url) == "postgresql://ada@host:5432/mlflow"
 
 
-def test_other_files_and_databases_are_refused(tmp_path):
+def test_other_files_and_databases_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database at all, but long enough to have a header " * 9)
     with sqlite3.connect(tmp_path / "foreign.db") as conn:
         conn.execute("CREATE TABLE runs (id INTEGER)")
@@ -483,31 +483,33 @@ def test_other_files_and_databases_are_refused(tmp_path):
     assert not (tmp_path / "none.db").exists()
 
 
-def test_our_own_database_is_refused(tmp_path):
+def test_our_own_database_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'own.db'}"
     schema.upgrade(db.parse_url(url))
     with pytest.raises(Invalid, match="of this server"):
         Database(url)
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "oracle://host/name", "no url", "sqlite:///:memory:"])
-def test_other_urls_are_refused(url):
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "oracle://host/name", "no url", "sqlite:///:memory:", "postgresql://host:port/name"]
+)
+def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(Invalid, match="database"):
         Database(url)
 
 
-def test_mysql_wants_a_driver(monkeypatch):
+def test_mysql_wants_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "find_spec", lambda _: None)
     with pytest.raises(Invalid, match="pymysql or mysqlclient"):
         Database("mysql+pymysql://user@host/name")
 
 
-def test_a_server_that_does_not_answer_is_unavailable():
+def test_a_server_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="database to read from"):
         Database("postgresql://user:secret@127.0.0.1:1/name")
 
 
-def test_a_table_that_goes_meanwhile_is_said_in_our_words(tmp_path):
+def test_a_table_that_goes_meanwhile_is_said_in_our_words(tmp_path: Path) -> None:
     source = Database(sqlite(tmp_path / "m.db"))
     with sqlite3.connect(tmp_path / "m.db") as conn:
         conn.execute("DROP TABLE params")
