@@ -54,7 +54,6 @@ DIRECTIONS = {"RUN_INPUT": "input", "RUN_OUTPUT": "output"}
 
 Row = tuple[Any, ...]
 Columns = ReadOnlyColumnCollection[str, Any]
-Owner = TypeVar("Owner", Run, LoggedModel)
 
 
 class Database:
@@ -91,6 +90,8 @@ class Database:
             return
         if "workspace" not in tables["experiments"].c:
             raise Invalid("That database has no workspaces: MLflow has them from 3.10 on")
+        if not self._count("experiments") and not self._count("registered_models"):
+            raise Invalid(f"There is nothing in a workspace {self._workspace!r}")
 
     def close(self) -> None:
         """Let go of it."""
@@ -247,7 +248,7 @@ class Database:
         c = self._tables["metrics"].c
         statement = select(c.run_uuid, c.key, c.step, c.timestamp, c.value, c.is_nan)
         largest = translation.LARGEST
-        for rows in self._histories(statement, "run_uuid", [(run.run_id, run) for run in runs]):
+        for rows in self._histories(statement, c.run_uuid, {run.run_id: int(run.points) for run in runs}):
             found: dict[str, dict[str, list[AnyPoint]]] = {}
             for run_id, key, step, timestamp, value, is_nan in rows:
                 if is_nan or not -largest < value < largest:
@@ -267,30 +268,31 @@ class Database:
         c = self._tables["logged_model_metrics"].c
         statement = select(c.model_id, c.run_id, c.metric_name, c.metric_step, c.metric_timestamp_ms)
         statement = statement.add_columns(c.metric_value, c.dataset_name, c.dataset_digest)
-        for rows in self._histories(statement, "model_id", [(model.model_id, model) for model in models]):
+        sizes = {model.model_id: int(model.points) for model in models}
+        for rows in self._histories(statement, c.model_id, sizes):
             found: dict[str, list[ModelPoint]] = defaultdict(list)
             for model_id, run_id, key, step, timestamp, value, dataset, digest in rows:
                 point = translation.point(step, timestamp, math.nan if value is None else value)
                 found[run_id].append(ModelPoint(model_id, split(key), *point[:4], dataset or "", digest or ""))
             yield [*found.items()]
 
-    def _histories(self, statement: Select[Any], key: str, owners: Sequence[tuple[str, Owner]]) -> Iterator[list[Row]]:
-        """The rows of a table of points, in its own order: those of a few owners together, of a large one in chunks."""
-        column = next(column for column in statement.selected_columns if column.key == key)
+    def _histories(
+        self, statement: Select[Any], owner: ColumnElement[str], sizes: Mapping[str, int]
+    ) -> Iterator[list[Row]]:
+        """The rows of these owners, of whom each has about so many: of some together, of one with many in chunks."""
         few: list[str] = []
-        size = 0
-        for owner, value in owners:
-            own = int(value.points)
-            if own > CHUNK:
-                yield from self._chunks(statement.where(column == owner))
-            elif own:
-                if size + own > CHUNK:
-                    yield self._rows(statement.where(column.in_(few)))
-                    few, size = [], 0
-                few.append(owner)
-                size += own
+        left = CHUNK
+        for value, size in sizes.items():
+            if size > CHUNK:
+                yield from self._chunks(statement.where(owner == value))
+            elif size:
+                if size > left:
+                    yield self._rows(statement.where(owner.in_(few)))
+                    few, left = [], CHUNK
+                few.append(value)
+                left -= size
         if few:
-            yield self._rows(statement.where(column.in_(few)))
+            yield self._rows(statement.where(owner.in_(few)))
 
     def _chunks(self, statement: Select[Any]) -> Iterator[list[Row]]:
         """The rows of a large result, some at a time."""

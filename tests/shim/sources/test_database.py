@@ -379,6 +379,11 @@ def test_a_workspace_is_not_asked_of_a_database_without(tmp_path: Path) -> None:
         Database(sqlite(tmp_path / "m.db", "2.22"), "other")
 
 
+def test_a_workspace_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="nothing in a workspace 'other'"):
+        Database(sqlite(tmp_path / "m.db"), "other")
+
+
 # Strictly read
 
 
