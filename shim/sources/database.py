@@ -54,7 +54,6 @@ DIRECTIONS = {"RUN_INPUT": "input", "RUN_OUTPUT": "output"}
 
 Row = tuple[Any, ...]
 Columns = ReadOnlyColumnCollection[str, Any]
-Owner = TypeVar("Owner", Run, LoggedModel)
 
 
 class Database:
@@ -91,6 +90,8 @@ class Database:
             return
         if "workspace" not in tables["experiments"].c:
             raise Invalid("That database has no workspaces: MLflow has them from 3.10 on")
+        if not self._count("experiments") and not self._count("registered_models"):
+            raise Invalid(f"There is nothing in a workspace {self._workspace!r}")
 
     def close(self) -> None:
         """Let go of it."""
@@ -246,11 +247,14 @@ class Database:
         """The points of these runs. A run's history comes as it was written, a long one in several parts."""
         c = self._tables["metrics"].c
         statement = select(c.run_uuid, c.key, c.step, c.timestamp, c.value, c.is_nan)
-        as_point = translation.point
-        for rows in self._histories(statement, "run_uuid", [(run.run_id, run) for run in runs]):
+        largest = translation.LARGEST
+        for rows in self._histories(statement, c.run_uuid, {run.run_id: int(run.points) for run in runs}):
             found: dict[str, dict[str, list[AnyPoint]]] = {}
             for run_id, key, step, timestamp, value, is_nan in rows:
-                point = as_point(step, timestamp, value, is_nan=is_nan)
+                if is_nan or not -largest < value < largest:
+                    point = translation.point(step, timestamp, value, is_nan=is_nan)
+                else:  # what nearly all are, without the call
+                    point = (step, timestamp, value + 0.0, 0, 0)
                 try:
                     found[run_id][key].append(point)
                 except KeyError:
@@ -264,30 +268,31 @@ class Database:
         c = self._tables["logged_model_metrics"].c
         statement = select(c.model_id, c.run_id, c.metric_name, c.metric_step, c.metric_timestamp_ms)
         statement = statement.add_columns(c.metric_value, c.dataset_name, c.dataset_digest)
-        for rows in self._histories(statement, "model_id", [(model.model_id, model) for model in models]):
+        sizes = {model.model_id: int(model.points) for model in models}
+        for rows in self._histories(statement, c.model_id, sizes):
             found: dict[str, list[ModelPoint]] = defaultdict(list)
             for model_id, run_id, key, step, timestamp, value, dataset, digest in rows:
                 point = translation.point(step, timestamp, math.nan if value is None else value)
                 found[run_id].append(ModelPoint(model_id, split(key), *point[:4], dataset or "", digest or ""))
             yield [*found.items()]
 
-    def _histories(self, statement: Select[Any], key: str, owners: Sequence[tuple[str, Owner]]) -> Iterator[list[Row]]:
-        """The rows of a table of points, in its own order: those of a few owners together, of a large one in chunks."""
-        column = next(column for column in statement.selected_columns if column.key == key)
+    def _histories(
+        self, statement: Select[Any], owner: ColumnElement[str], sizes: Mapping[str, int]
+    ) -> Iterator[list[Row]]:
+        """The rows of these owners, of whom each has about so many: of some together, of one with many in chunks."""
         few: list[str] = []
-        size = 0
-        for owner, value in owners:
-            own = int(value.points)
-            if own > CHUNK:
-                yield from self._chunks(statement.where(column == owner))
-            elif own:
-                if size + own > CHUNK:
-                    yield self._rows(statement.where(column.in_(few)))
-                    few, size = [], 0
-                few.append(owner)
-                size += own
+        left = CHUNK
+        for value, size in sizes.items():
+            if size > CHUNK:
+                yield from self._chunks(statement.where(owner == value))
+            elif size:
+                if size > left:
+                    yield self._rows(statement.where(owner.in_(few)))
+                    few, left = [], CHUNK
+                few.append(value)
+                left -= size
         if few:
-            yield self._rows(statement.where(column.in_(few)))
+            yield self._rows(statement.where(owner.in_(few)))
 
     def _chunks(self, statement: Select[Any]) -> Iterator[list[Row]]:
         """The rows of a large result, some at a time."""
@@ -304,10 +309,10 @@ class Database:
             # MySQL's connection can do nothing else as long as rows are left.
             is_mysql = self._engine.dialect.name == "mysql"
             conn = stack.enter_context(self._engine.connect()) if is_mysql else self._conn
-            result = stack.enter_context(conn.execute(statement, execution_options={"stream_results": True}))
-            cursor: Any = result.cursor
-            while rows := cursor.fetchmany(CHUNK):
-                yield [*rows]
+            result = stack.enter_context(conn.execute(statement, execution_options={"yield_per": CHUNK}))
+            parts: Iterator[Sequence[Any]] = result.partitions()
+            for part in parts:
+                yield [*part]
 
     # Logged models
 
@@ -483,7 +488,7 @@ def _parse(text: str) -> URL:
     """The URL with the driver that is used."""
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise Invalid("The database URL is not one: use sqlite:///path or postgresql://user@host/name") from None
     backend = url.get_backend_name()
     if backend == "sqlite" and url.database and url.database != ":memory:":
@@ -505,20 +510,22 @@ def _location(url: URL) -> str:
     if backend == "sqlite":
         return f"sqlite:///{Path(url.database or '').resolve()}"
     query = {key: value for key, value in url.query.items() if key in ("host", "port", "unix_socket")}
-    return url.set(drivername=backend, password=None, query=query).render_as_string()
+    return URL.create(backend, url.username, None, url.host, url.port, url.database, query).render_as_string()
 
 
 def _sqlite(url: URL) -> Engine:
     path = Path(url.database or "").resolve()
-    if not path.is_file():
-        raise Invalid(f"There is no database file {path}")
 
     def connect() -> sqlite3.Connection:
+        if not path.is_file():
+            raise Invalid(f"There is no database file {path}")
+        has_log = _has_write_ahead_log(path)
         # Opened for reading, a file with a write-ahead log would get one, and keep it. Where none is, nobody writes.
-        is_idle = _has_write_ahead_log(path) and not Path(f"{path}-wal").exists()
+        is_idle = has_log and not Path(f"{path}-wal").exists()
         uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if is_idle else ''}"
         conn = sqlite3.connect(uri, uri=True, timeout=120, isolation_level=None, check_same_thread=False)
-        if _has_write_ahead_log(path):
+        conn.execute("PRAGMA cache_size = -64000").close()  # the points of a run are all over the file
+        if has_log:
             conn.execute("BEGIN").close()
         return conn
 
@@ -554,7 +561,7 @@ def _problems(engine: Engine) -> Iterator[None]:
     driver = engine.dialect.loaded_dbapi
     try:
         yield
-    except (OperationalError, driver.OperationalError):
+    except (OperationalError, driver.OperationalError, OSError):
         raise Unavailable("The database to read from is") from None
     except (DBAPIError, driver.Error):
         raise Invalid("That cannot be read as a database of MLflow's") from None
