@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from native_api.core import access_tokens, accounts, audit, db, schema, stores, users
 from native_api.core.errors import Invalid, Problem
 from native_api.settings import PREFIX, Settings
-from shim import accounts_cli, transfer_cli
+from shim import accounts_cli, gc_cli, transfer_cli
 
 BACKLOG = 2048
 
@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
             )
     accounts_cli.add_commands(commands, _add_database)
     transfer_cli.add_commands(commands, _add_database)
+    gc_cli.add_commands(commands, _add_database)
     return parser
 
 
