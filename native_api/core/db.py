@@ -507,3 +507,23 @@ def is_retryable(error: BaseException) -> bool:
     """Whether PostgreSQL gave the transaction up for the sake of others (deadlock, serialisation): try it again."""
     original = getattr(error, "orig", None)
     return getattr(original, "sqlstate", None) in ("40001", "40P01")
+
+
+# What SQLite can find wrong with its file, and PostgreSQL has no words for
+
+
+def damages(conn: Connection) -> list[str]:
+    """What is wrong with the file of an SQLite database, in a line each; no more than a hundred."""
+    if conn.dialect.name != "sqlite":
+        return []
+    return [line for line in conn.exec_driver_sql("PRAGMA integrity_check").scalars() if line != "ok"]
+
+
+def broken_foreign_keys(conn: Connection) -> list[tuple[str, str, int]]:
+    """(table, referred table, how many rows) for what refers to nothing; PostgreSQL keeps that from happening."""
+    if conn.dialect.name != "sqlite":
+        return []
+    broken = sqlalchemy.text(
+        'SELECT "table", parent, count(*) FROM pragma_foreign_key_check() GROUP BY "table", parent ORDER BY 1, 2'
+    )
+    return [(table, parent, count) for table, parent, count in conn.execute(broken)]
