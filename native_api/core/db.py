@@ -489,6 +489,23 @@ def hold(
     return statement.with_for_update(of=table, read=shared, key_share=not shared)
 
 
+def reserve(conn: Connection, column: sqlalchemy.Column[int], number: int) -> None:
+    """Let the database give no number up to this one to new rows: to be called before a row is given it outright.
+
+    SQLite sees the number in the row itself.
+    """
+    if conn.dialect.name == "sqlite":
+        return
+    given = {"table": column.table.name, "column": column.name, "number": number}
+    conn.execute(_RESERVE, given)
+
+
+_RESERVE = sqlalchemy.text(
+    "SELECT setval(name, :number) FROM (SELECT pg_get_serial_sequence(:table, :column)::regclass AS name) AS sequence"
+    " WHERE coalesce(pg_sequence_last_value(name), 0) < :number"
+)
+
+
 def is_retryable(error: BaseException) -> bool:
     """Whether PostgreSQL gave the transaction up for the sake of others (deadlock, serialisation): try it again."""
     original = getattr(error, "orig", None)
