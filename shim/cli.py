@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from native_api.core import access_tokens, accounts, audit, db, schema, stores, users
 from native_api.core.errors import Invalid, Problem
 from native_api.settings import PREFIX, Settings
-from shim import accounts_cli, gc_cli, transfer_cli, upkeep_cli
+from shim import accounts_cli, export_cli, gc_cli, transfer_cli, upkeep_cli
 
 BACKLOG = 2048
 
@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     transfer_cli.add_commands(commands, _add_database)
     gc_cli.add_commands(commands, _add_database)
     upkeep_cli.add_commands(commands, _add_database)
+    export_cli.add_commands(commands, _add_database)
     return parser
 
 

@@ -99,6 +99,8 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     engine = db.create_writer(db.parse_url(url), 2)
     t.metadata.create_all(engine)
     with audit.transaction(engine) as conn:
+        known = db.memory(conn, Keys)
+        known.ids, known.names = {}, {}  # what the last test met was in another database of this name
         accounts.set_up(conn, "mlflow-artifacts:/")
     yield engine
     engine.dispose()
