@@ -56,7 +56,7 @@ class Connection:
     def close(self) -> None:
         self._http.close()
 
-    def get(self, path: str, kind: type[T], **params: str | int | None) -> T:
+    def get(self, path: str, kind: type[T], /, **params: str | int | None) -> T:
         """What the server answers to a GET below /api/2.0. Parameters that are None are not sent."""
         given = {key: value for key, value in params.items() if value is not None}
         return _decode(self._patiently("GET", path, params=given), kind)
