@@ -6,10 +6,10 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet install --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve migrate test check compat matrix imports integrations bench bench-growth bench-soak lock
+.PHONY: help install serve migrate test check compat matrix imports integrations bench bench-growth bench-soak bench-import lock
 
 help:
-	@echo "make install|serve|migrate|test|check|compat|matrix|imports|integrations|bench|bench-growth|bench-soak|lock - see README.md"
+	@echo "make install|serve|migrate|test|check|compat|matrix|imports|integrations|bench|bench-growth|bench-soak|bench-import|lock - see README.md"
 
 install: .venv/.server
 
@@ -61,7 +61,7 @@ PEERS ?= mlflow
 bench: .venv/.dev .venv-compat/.locked $(if $(findstring fasttrackml,$(PEERS)),.venv-fasttrackml/.locked)
 	$(BIN)/python -m benchmarks compare --peers "$(PEERS)" $(ARGS)
 
-bench-growth bench-soak: bench-%: .venv/.dev
+bench-growth bench-soak bench-import: bench-%: .venv/.dev $(if $(filter bench-import,$(MAKECMDGOALS)),.venv-compat/.locked)
 	$(BIN)/python -m benchmarks $* $(ARGS)
 
 # One environment per lock file. A stamp inside it is older than its lock when the lock has changed.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import about, compare, growth, report, servers, soak
+from benchmarks import about, compare, growth, importing, report, servers, soak
 from benchmarks.progress import say
 from benchmarks.sample import TINY, Size
 from benchmarks.suite import SCENARIOS
@@ -57,7 +57,15 @@ def _soak(options: argparse.Namespace, facts: dict[str, str], folder: Path) -> t
     return soaks, soak.markdown(soaks)
 
 
-WAYS = {"compare": _compare, "growth": _grow, "soak": _soak}
+def _import(options: argparse.Namespace, facts: dict[str, str], folder: Path) -> tuple[object, str]:
+    imports = importing.measure(
+        options.database, importing.TINY if options.tiny else importing.Plan(), options.rounds, folder
+    )
+    imports = replace(imports, about=facts | imports.about)
+    return imports, importing.markdown(imports)
+
+
+WAYS = {"compare": _compare, "growth": _grow, "soak": _soak, "import": _import}
 
 
 def _arguments() -> argparse.Namespace:

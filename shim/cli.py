@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from native_api.core import access_tokens, accounts, audit, db, schema, stores, users
 from native_api.core.errors import Invalid, Problem
 from native_api.settings import PREFIX, Settings
-from shim import accounts_cli
+from shim import accounts_cli, transfer_cli
 
 BACKLOG = 2048
 
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
                 "revision", nargs="?" if action == "upgrade" else None, default="head" if action == "upgrade" else None
             )
     accounts_cli.add_commands(commands, _add_database)
+    transfer_cli.add_commands(commands, _add_database)
     return parser
 
 

@@ -489,6 +489,20 @@ def hold(
     return statement.with_for_update(of=table, read=shared, key_share=not shared)
 
 
+def skip_numbers(conn: Connection, column: sqlalchemy.Column[int], number: int) -> None:
+    """Let the numbers that the database gives out for a column by itself go on after this one, which was given to it.
+
+    SQLite does so anyway. PostgreSQL would stumble over it one day, unless it is so large that the day never comes.
+    """
+    if conn.dialect.name != "sqlite" and number < NEVER_REACHED:
+        sequence = sqlalchemy.func.pg_get_serial_sequence(column.table.name, column.name)
+        reached = sqlalchemy.func.greatest(sqlalchemy.func.nextval(sequence), number)
+        conn.execute(sqlalchemy.select(sqlalchemy.func.setval(sequence, reached)))
+
+
+NEVER_REACHED = 2**40
+
+
 def is_retryable(error: BaseException) -> bool:
     """Whether PostgreSQL gave the transaction up for the sake of others (deadlock, serialisation): try it again."""
     original = getattr(error, "orig", None)

@@ -710,3 +710,37 @@ class ImportErrorColumns(TypedColumns):
 
 
 batch_import_errors = Table("batch_import_errors", metadata, ImportErrorColumns, Index(None, "job_id", "error_id"))
+
+
+# What was brought in from elsewhere by a command
+
+
+class ImportSourceColumns(TypedColumns):
+    """A place outside this server that an import for a project has read, as a command names it."""
+
+    id: Named[int] = Column(Serial, Identity(), primary_key=True)
+    project_id: Named[str] = Column(Id, ForeignKey("ml_projects.project_id"))
+    location: Named[str] = Column(Text)
+    created_at: Named[int] = Column(Time)
+
+
+import_sources = Table(
+    "import_sources",
+    metadata,
+    ImportSourceColumns,
+    UniqueConstraint("project_id", "location"),
+    sqlite_autoincrement=True,
+)
+
+
+class ImportMarkColumns(TypedColumns):
+    """What was brought in from a source, and as what: it is looked at again once its fingerprint there has changed."""
+
+    source_id: Named[int] = Column(Serial, ForeignKey("import_sources.id"), primary_key=True)
+    kind: Named[str] = Column(Text, primary_key=True)  # experiment, run, logged model, registered model, files
+    key: Named[str] = Column(Text, primary_key=True)  # what names it there
+    own_key: Named[str] = Column(Text)  # its public id here
+    fingerprint: Named[str] = Column(String(64))
+
+
+import_marks = Table("import_marks", metadata, ImportMarkColumns, sqlite_with_rowid=False)

@@ -1,0 +1,1 @@
+"""What is brought in from elsewhere, keeping ids, times and history."""

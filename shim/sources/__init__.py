@@ -1,0 +1,1 @@
+"""Where MLflow keeps its data: a database, a folder, a running server; read only."""
