@@ -206,9 +206,7 @@ def log_models(client: MlflowClient, experiment: str) -> None:
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 5)])
     client.log_metric(run_id, "accuracy", 0.5, START, 1, model_id=model.model_id)
-    client.log_metric(
-        run_id, "accuracy", 0.75, START, 2, None, data.name, data.digest, model_id=model.model_id
-    )
+    client.log_metric(run_id, "accuracy", 0.75, START, 2, None, data.name, data.digest, model_id=model.model_id)
     other = client.create_logged_model(experiment, "never finished", run_id, model_type="tree")
     client.log_inputs(run_id, models=[LoggedModelInput(other.model_id)])
     gone = client.create_logged_model(experiment, "deleted", run_id)
