@@ -284,7 +284,7 @@ class _Bringing:
                 self._same[kept.table.name][row[key]] = ids[row[name]]
         if kept.table is t.ml_projects:
             same = self._same[kept.table.name]
-            self._projects |= {same.get(row[key], row[key]): Scope.ADMIN for row in rows}
+            self._projects |= {str(same.get(row[key], row[key])): Scope.ADMIN for row in rows}
 
     def _there(self, conn: Connection, kept: Kept, items: Sequence[_Placed]) -> dict[tuple[Any, ...], Any]:
         """The keys of rows that are here, of these and maybe of others, each with whose it is."""

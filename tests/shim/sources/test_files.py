@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from native_api.core import stores
 from native_api.core.errors import Invalid, Unavailable
 from native_api.transfer.records import Files
 from shim.sources import files as files_module
@@ -66,7 +67,7 @@ def test_what_a_server_kept_is_where_the_caller_says(kept: Path) -> None:
 
 def test_buckets(kept: Path, s3_server: s3.S3) -> None:
     bucket = s3_server.new_bucket()
-    store = files_module.stores.open_store(f"s3://{bucket}/old")
+    store = stores.open_store(f"s3://{bucket}/old")
     for path, data in WANTED.items():
         store.put(f"7/{RUN}/artifacts/{path}", [data])
     assert content(open_files("sqlite:///mlflow.db", None), f"s3://{bucket}/old/7/{RUN}/artifacts") == WANTED
