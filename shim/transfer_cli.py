@@ -155,7 +155,7 @@ def _copying(settings: Settings, source: Source, given: Given) -> Copying:
     from shim.sources.files import open_files
 
     store = stores.open_store(settings.artifacts_destination)
-    return Copying(open_files(source.location, given["artifacts_from"]), store)
+    return Copying(open_files(source.location, given["artifacts_from"], given["workspace"]), store)
 
 
 @contextmanager

@@ -189,6 +189,7 @@ DERIVED = [t.metric_keys, t.run_params, t.run_metric_latest]
 LEFT = [
     *(t.users, t.api_tokens, t.org_members, t.project_members),
     *(t.audit_log, t.audit_head, t.batch_import_jobs, t.batch_import_errors),
+    *(t.import_sources, t.import_marks, t.purges),
 ]
 """What is this server's own, and in no export: who may do what, who did what, and the record of its work."""
 

@@ -19,8 +19,8 @@ from native_api.transfer.records import File, Files
 from shim.sources.connection import Connection
 
 
-def open_files(location: str, artifacts_from: str | None) -> Files:
-    """The files of the source at this location.
+def open_files(location: str, artifacts_from: str | None, workspace: str | None = None) -> Files:
+    """The files of the source at this location; of a server in this workspace.
 
     `artifacts_from` is the folder, or the URL of the bucket, in which an MLflow server kept what it calls
     `mlflow-artifacts:`, and against which relative paths count. Raises Invalid where it is neither.
@@ -29,7 +29,7 @@ def open_files(location: str, artifacts_from: str | None) -> Files:
     if artifacts_from is not None:
         proxied = _place(artifacts_from)
     elif location.startswith(("http://", "https://")):
-        proxied = _Proxy(Connection(location))
+        proxied = _Proxy(Connection(location, workspace))
     return _Everywhere(proxied, artifacts_from, Path(location) if Path(location).is_dir() else None)
 
 
@@ -74,16 +74,19 @@ class _Everywhere:
         return _Local(self._local(root)), ""
 
     def _local(self, root: str) -> Path:
-        """A path of this machine. A folder that was moved has its runs' files where its layout says."""
-        path = Path(unquote(urlsplit(root).path) if root.startswith("file:") else root)
+        """A path of this machine. A folder that was moved has its runs' files where its layout says.
+
+        So has the trash of a folder, where MLflow moves deleted experiments to without changing what is written there.
+        """
+        path = Path(unquote(urlsplit(root, allow_fragments=False).path) if root.startswith("file:") else root)
         if not path.is_absolute():
             path = Path(self.base or ".") / path
         if path.exists() or self.mlruns is None:
             return path
         for depth in (3, 4):  # experiment/run/artifacts, experiment/models/model/artifacts
-            moved = self.mlruns.joinpath(*path.parts[-depth:])
-            if moved.is_dir():
-                return moved
+            for moved in (self.mlruns, self.mlruns / ".trash"):
+                if (below := moved / safe_key("/".join(path.parts[-depth:]).lstrip("/"))).is_dir():
+                    return below
         return path
 
 
@@ -91,7 +94,7 @@ def _place(text: str) -> _Keyed:
     stores.check(text)
     if urlsplit(text).scheme in stores.BUCKETS:
         return _Bucket(stores.open_store(text))
-    folder = Path(unquote(urlsplit(text).path) if text.startswith("file:") else text)
+    folder = Path(unquote(urlsplit(text, allow_fragments=False).path) if text.startswith("file:") else text)
     if not folder.is_dir():
         raise Invalid(f"{text} is no folder: artifacts cannot be there")
     return _Local(folder)

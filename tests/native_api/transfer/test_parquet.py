@@ -28,7 +28,8 @@ from native_api.core.logged_models import NewModel
 from native_api.core.metrics import Final, Name, Point
 from native_api.core.run_configs import NewConfig
 from native_api.core.runs import LogEntry, NewRun
-from native_api.transfer import parquet_export, parquet_import
+from native_api.transfer import columns, parquet_export, parquet_import
+from native_api.transfer import kept as k
 from native_api.transfer.parquet_export import Manifest
 from native_api.transfer.parquet_import import Brought
 from tests import world
@@ -173,3 +174,16 @@ def _derived(conn: Connection) -> list[list[tuple[Any, ...]]]:
     )
     of_params = select(r.run_id, param.c.key, param.c.value).join_from(param, t.runs, r.id == param.c.run_id)
     return [sorted((tuple(row) for row in conn.execute(of)), key=str) for of in (of_metrics, of_params)]
+
+
+def test_every_table_is_exported_or_said_not_to_be() -> None:
+    told = [*(kept.table for kept in k.KEPT), *k.DERIVED, *k.LEFT]
+    assert sorted(table.name for table in told) == sorted(t.metadata.tables)
+
+
+def test_the_document_tells_of_every_file_and_column() -> None:
+    words = (Path(__file__).parents[3] / "docs" / "export.md").read_text()
+    for kept in k.KEPT:
+        section = words.split(f"| `{kept.file}` | type |")[1].split("\n\n")[0]
+        for column in columns.schema_of(kept):
+            assert f"| `{column.name}` | {column.type}{' or null' if column.nullable else ''} |" in section

@@ -56,6 +56,11 @@ def test_a_folder_that_was_moved(kept: Path) -> None:
     (model / "MLmodel").write_bytes(b"model")
     assert content(files, "/gone/7/models/m-1/artifacts") == {"MLmodel": b"model"}
     assert files.below("/gone/8/other/artifacts") == []
+    (kept / ".trash").mkdir()
+    (kept / "7").rename(kept / ".trash" / "7")
+    assert content(files, f"{kept}/7/{RUN}/artifacts") == WANTED
+    with pytest.raises(Invalid):
+        files.below("/gone/../../secret")
 
 
 def test_what_a_server_kept_is_where_the_caller_says(kept: Path) -> None:
@@ -90,7 +95,7 @@ def test_a_running_server(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return httpx.Response(200, content=(kept / request.url.path.removeprefix(f"{prefix}/")).read_bytes())
 
     transport = httpx.MockTransport(handle)
-    monkeypatch.setattr(files_module, "Connection", lambda url: Connection(url, transport=transport))
+    monkeypatch.setattr(files_module, "Connection", lambda url, workspace: Connection(url, workspace, transport))
     files = open_files("http://mlflow:5000", None)
     assert content(files, f"mlflow-artifacts:/7/{RUN}/artifacts") == WANTED
 
