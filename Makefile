@@ -6,10 +6,10 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet install --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve migrate test check compat matrix integrations bench bench-growth bench-soak bench-import lock
+.PHONY: help install serve migrate test check compat matrix imports integrations bench bench-growth bench-soak bench-import lock
 
 help:
-	@echo "make install|serve|migrate|test|check|compat|matrix|integrations|bench|bench-growth|bench-soak|bench-import|lock - see README.md"
+	@echo "make install|serve|migrate|test|check|compat|matrix|imports|integrations|bench|bench-growth|bench-soak|bench-import|lock - see README.md"
 
 install: .venv/.server
 
@@ -40,6 +40,12 @@ RELEASES := $(basename $(notdir $(wildcard compat_tests/releases/*.in)))
 
 matrix: .venv/.server .venv-compat/.locked .venv-compat-2/.locked $(RELEASES:%=.venv-mlflow-%/.locked)
 	$(BIN)/python -m compat_tests.matrix $(ARGS)
+
+# The releases, beside the newest, whose stores are imported: all of MLflow, in an environment for each.
+STORES := $(basename $(notdir $(wildcard compat_tests/releases/stores/*.in)))
+
+imports: .venv/.server .venv-compat/.locked $(STORES:%=.venv-store-%/.locked)
+	.venv-compat/bin/python -m pytest compat_tests/test_import.py $(ARGS)
 
 # PyTorch is in no lock, as its builds differ by machine; `make integrations TORCH=` goes without it and what stands on it.
 TORCH ?= torch==2.13.0
@@ -84,6 +90,11 @@ bench-growth bench-soak bench-import: bench-%: .venv/.dev $(if $(filter bench-im
 	.venv-mlflow-$*/bin/python $(PIP) --require-hashes -r $<
 	@touch $@
 
+.venv-store-%/.locked: compat_tests/releases/stores/%.txt
+	$(call environment,.venv-store-$*)
+	.venv-store-$*/bin/python $(PIP) --require-hashes -r $<
+	@touch $@
+
 # Without what its packages ask for, as PyTorch is not in the lock.
 .venv-integrations/.locked: requirements-integrations.txt
 	$(call environment,.venv-integrations)
@@ -111,5 +122,5 @@ lock:
 	$(COMPILE) --group compat-2 --output-file requirements-compat-2.txt $(ARGS)
 	$(COMPILE) --group integrations --constraint requirements-compat.txt --output-file requirements-integrations.txt $(ARGS)
 	$(COMPILE) --no-deps --group fasttrackml --output-file requirements-fasttrackml.txt $(ARGS)
-	for release in $(RELEASES:%=compat_tests/releases/%); do \
+	for release in $(RELEASES:%=compat_tests/releases/%) $(STORES:%=compat_tests/releases/stores/%); do \
 		$(COMPILE) $$release.in --output-file $$release.txt $(ARGS) || exit; done

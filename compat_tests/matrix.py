@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "clients.md"
 RELEASES = ROOT / "compat_tests" / "releases"
 
-OF_THE_SERVER = ["comparison", "endpoints", "kill", "large_artifacts", "load"]
+OF_THE_SERVER = ["comparison", "endpoints", "import", "kill", "large_artifacts", "load"]
 
 SECONDS = 900
 """After which a run is broken off."""

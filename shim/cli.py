@@ -1,4 +1,4 @@
-"""The command line: `mlflow-shim serve`, `mlflow-shim db`, and the commands of accounts_cli.py."""
+"""The command line: `mlflow-shim serve`, `mlflow-shim db`, and the commands of accounts_cli.py and upkeep_cli.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from native_api.core import access_tokens, accounts, audit, db, schema, stores, users
 from native_api.core.errors import Invalid, Problem
 from native_api.settings import PREFIX, Settings
-from shim import accounts_cli, transfer_cli
+from shim import accounts_cli, export_cli, gc_cli, transfer_cli, upkeep_cli
 
 BACKLOG = 2048
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command == "serve":
             return serve(Settings.from_env(given))
-        action = given.pop("action")
+        action = given.pop("action", None)
         if run := given.pop("run", None):
             return int(run(Settings.from_env(given), given))
         revision = given.pop("revision", None)
@@ -94,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
             )
     accounts_cli.add_commands(commands, _add_database)
     transfer_cli.add_commands(commands, _add_database)
+    gc_cli.add_commands(commands, _add_database)
+    upkeep_cli.add_commands(commands, _add_database)
+    export_cli.add_commands(commands, _add_database)
     return parser
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from native_api.core import accounts, audit, clock, db, schema, stores
 from native_api.core import tables as t
@@ -58,13 +58,10 @@ def add_commands(commands: Any, add_database: Callable[[argparse.ArgumentParser]
 
 def import_(settings: Settings, given: Given) -> int:
     """Bring in what is new, compare, and say what was done. 0 if all is here and equal, else 1."""
-    url = db.parse_url(settings.database_url)
-    if db.is_sqlite(url):
-        schema.upgrade(url)
-    engine = db.create_writer(url)
+    if (Path(given["source"]) / MANIFEST).is_file():
+        return _import_export(settings, given)
     started_at = clock.now()
-    try:
-        schema.check(engine)
+    with _opened(settings) as engine:
         with audit.transaction(engine) as conn:
             accounts.set_up(conn, settings.artifact_root)
             project_id = conn.scalars(
@@ -89,12 +86,50 @@ def import_(settings: Settings, given: Given) -> int:
             verified = None
             if given["verify"] != "none" and not intake.dry_run:
                 verified = verification.compare(engine, project_id, source, homes, all_=given["verify"] == "full")
-    finally:
-        engine.dispose()
     _print(intake, verified)
     if given["report"]:
         _write(Path(given["report"]), given, started_at, intake, verified)
     return 1 if intake.problems or (verified and verified.different) else 0
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Engine]:
+    url = db.parse_url(settings.database_url)
+    if db.is_sqlite(url):
+        schema.upgrade(url)
+    engine = db.create_writer(url)
+    try:
+        schema.check(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+MANIFEST = "manifest.json"
+"""The file that says that a folder is an export of ours."""
+
+_FOR_MLFLOW = ("workspace", "copy_artifacts", "artifacts_from", "dry_run", "again", "report")
+
+
+def _import_export(settings: Settings, given: Given) -> int:
+    """Bring in what a server like this one has exported, files included if the export has them."""
+    from native_api.transfer import parquet_import
+
+    asked = [name for name in _FOR_MLFLOW if given[name]]
+    if asked or given["project"] != DEFAULT:
+        words = ", ".join(f"--{name.replace('_', '-')}" for name in asked or ["project"])
+        raise Invalid(f"That is an export of this server's, which says itself where things go: no {words} with it")
+    refused: list[str] = []
+    store = stores.open_store(settings.artifacts_destination)
+    with _opened(settings) as engine:
+        brought = parquet_import.bring_in(
+            engine, Path(given["source"]), store, refused.append, artifact_root=settings.artifact_root
+        )
+    for name, count in brought.counts.items():
+        print(f"{name:32} {count.created:>10} added {count.unchanged:>10} unchanged")
+    for words in refused:
+        print(f"problem: {words}")
+    return 1 if brought.refused else 0
 
 
 def open_source(text: str, workspace: str | None = None) -> Source:
@@ -120,7 +155,7 @@ def _copying(settings: Settings, source: Source, given: Given) -> Copying:
     from shim.sources.files import open_files
 
     store = stores.open_store(settings.artifacts_destination)
-    return Copying(open_files(source.location, given["artifacts_from"]), store)
+    return Copying(open_files(source.location, given["artifacts_from"], given["workspace"]), store)
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, select, text
 
-from native_api.core import db
+from native_api.core import accounts, audit, db
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
 from native_api.core.metrics import Keys
@@ -87,6 +87,30 @@ def own_engine(tmp_path: Path) -> Engine:
     engine = db.create_writer(db.parse_url(f"sqlite:///{tmp_path / 'own.db'}"), 4)
     t.metadata.create_all(engine)
     return engine
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An engine over a database with the project `default`, in which what is committed stays."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'target.db'}"
+    else:
+        url = fresh_postgres(request.getfixturevalue("postgres_url"), "target")
+    engine = db.create_writer(db.parse_url(url), 2)
+    t.metadata.create_all(engine)
+    with audit.transaction(engine) as conn:
+        known = db.memory(conn, Keys)
+        known.ids, known.names = {}, {}  # what the last test met was in another database of this name
+        accounts.set_up(conn, "mlflow-artifacts:/")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def project_id(target: Engine) -> str:
+    """The id of the project `default` in it."""
+    with target.connect() as conn:
+        return conn.scalars(select(t.ml_projects.c.project_id)).one()
 
 
 @pytest.fixture

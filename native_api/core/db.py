@@ -489,21 +489,46 @@ def hold(
     return statement.with_for_update(of=table, read=shared, key_share=not shared)
 
 
-def skip_numbers(conn: Connection, column: sqlalchemy.Column[int], number: int) -> None:
-    """Let the numbers that the database gives out for a column by itself go on after this one, which was given to it.
+def reserve(conn: Connection, column: sqlalchemy.Column[int], number: int) -> None:
+    """Let the database give no number up to this one to new rows: to be called before a row is given it outright.
 
-    SQLite does so anyway. PostgreSQL would stumble over it one day, unless it is so large that the day never comes.
+    SQLite sees the number in the row itself. Where the number is so large that the day never comes, nothing is done.
     """
-    if conn.dialect.name != "sqlite" and number < NEVER_REACHED:
-        sequence = sqlalchemy.func.pg_get_serial_sequence(column.table.name, column.name)
-        reached = sqlalchemy.func.greatest(sqlalchemy.func.nextval(sequence), number)
-        conn.execute(sqlalchemy.select(sqlalchemy.func.setval(sequence, reached)))
+    if conn.dialect.name == "sqlite" or number >= NEVER_REACHED:
+        return
+    given = {"table": column.table.name, "column": column.name, "number": number}
+    conn.execute(_RESERVE, given)
 
 
 NEVER_REACHED = 2**40
+
+_RESERVE = sqlalchemy.text(
+    "SELECT setval(name, :number) FROM (SELECT pg_get_serial_sequence(:table, :column)::regclass AS name) AS sequence"
+    " WHERE coalesce(pg_sequence_last_value(name), 0) < :number"
+)
 
 
 def is_retryable(error: BaseException) -> bool:
     """Whether PostgreSQL gave the transaction up for the sake of others (deadlock, serialisation): try it again."""
     original = getattr(error, "orig", None)
     return getattr(original, "sqlstate", None) in ("40001", "40P01")
+
+
+# What SQLite can find wrong with its file, and PostgreSQL has no words for
+
+
+def damages(conn: Connection) -> list[str]:
+    """What is wrong with the file of an SQLite database, in a line each; no more than a hundred."""
+    if conn.dialect.name != "sqlite":
+        return []
+    return [line for line in conn.exec_driver_sql("PRAGMA integrity_check").scalars() if line != "ok"]
+
+
+def broken_foreign_keys(conn: Connection) -> list[tuple[str, str, int]]:
+    """(table, referred table, how many rows) for what refers to nothing; PostgreSQL keeps that from happening."""
+    if conn.dialect.name != "sqlite":
+        return []
+    broken = sqlalchemy.text(
+        'SELECT "table", parent, count(*) FROM pragma_foreign_key_check() GROUP BY "table", parent ORDER BY 1, 2'
+    )
+    return [(table, parent, count) for table, parent, count in conn.execute(broken)]

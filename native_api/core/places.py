@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from native_api.core import db
 from native_api.core import tables as t
-from native_api.core.access import Actor, Scope, visible
+from native_api.core.access import NOBODY, Actor, Scope, visible
 from native_api.core.blobs import safe_key
 from native_api.core.errors import Conflict, Invalid, NotFound
 
@@ -272,6 +272,14 @@ def experiments_below(conn: Connection, actor: Actor, key: str) -> list[int]:
     if any(held.project_id not in actor.projects for held in below):
         raise Conflict(f"Other experiments keep their artifacts below {key!r}")
     return [held.experiment for held in below]
+
+
+def holds_experiments(conn: Connection, key: str) -> bool:
+    """Whether any experiment is placed there or below."""
+    try:
+        return bool(experiments_below(conn, NOBODY, key))
+    except Conflict:  # some are, and nobody sees them
+        return True
 
 
 def _spellings(key: str) -> Iterable[str]:

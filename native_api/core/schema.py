@@ -28,14 +28,20 @@ def current(conn: Connection) -> str | None:
 def check(engine: Engine) -> None:
     """Raise SchemaError unless the database is at the revision of this release."""
     with engine.connect() as conn:
-        found = current(conn)
-    _refuse_unknown(found)
-    if found is None:
-        raise SchemaError("The database has no tables yet: `mlflow-shim db upgrade` creates them")
+        found = known(conn)
     if found != HEAD:
         raise SchemaError(
             f"The database is at schema revision {found}, this release needs {HEAD}: run `mlflow-shim db upgrade`"
         )
+
+
+def known(conn: Connection) -> str:
+    """The revision the database is at. Raises SchemaError for none, and for one that this release does not know."""
+    found = current(conn)
+    _refuse_unknown(found)
+    if found is None:
+        raise SchemaError("The database has no tables yet: `mlflow-shim db upgrade` creates them")
+    return found
 
 
 def _refuse_unknown(found: str | None) -> None:

@@ -14,9 +14,9 @@ BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
 
 def open_store(destination: str, *, proxy_only: bool = False) -> Store:
     """The store at a path or a URL. With `proxy_only` clients get no addresses in it. Raises what `check` does."""
-    check(destination)
-    if not _is_bucket(destination):
-        return Folder(_path(destination))
+    folder = folder_of(destination)
+    if folder is not None:
+        return Folder(folder)
     # Only here: who keeps files in a folder does not wait for obstore, nor holds it in memory.
     from native_api.core.object_store import Objects, open_bucket
 
@@ -33,6 +33,12 @@ def check(destination: str) -> None:
         raise Invalid(f"The place of artifacts must be a folder, or a bucket of {', '.join(BUCKETS)}")
     elif not destination or "\0" in destination:
         raise Invalid("The place of artifacts must be named")
+
+
+def folder_of(destination: str) -> Path | None:
+    """The folder that it names; None for a bucket. Raises what `check` does."""
+    check(destination)
+    return None if _is_bucket(destination) else _path(destination)
 
 
 def _is_bucket(destination: str) -> bool:

@@ -744,3 +744,18 @@ class ImportMarkColumns(TypedColumns):
 
 
 import_marks = Table("import_marks", metadata, ImportMarkColumns, sqlite_with_rowid=False)
+
+
+# What gc has begun
+
+
+class PurgeColumns(TypedColumns):
+    """What is gone from the other tables, and has yet to be cleared away: points, which are many, and files."""
+
+    id: Named[int] = Column(Serial, Identity(), primary_key=True)
+    run_id: Named[int | None] = Column(Serial)
+    logged_model_id: Named[int | None] = Column(Serial)
+    artifact_key: Named[str | None] = Column(Text)  # of the folder in this server's store
+
+
+purges = Table("purges", metadata, PurgeColumns, sqlite_autoincrement=True)

@@ -85,9 +85,8 @@ def _add(conn: Connection, intake: Intake, record: Experiment) -> Found:
     number = record.number
     if number is not None and number < 2**63 and _find(conn, _c.id == number) is None:
         row["id"] = number
+        db.reserve(conn, _c.id, number)
     added = conn.scalars(t.experiments.insert().values(row).returning(_c.id)).one()
-    if "id" in row:
-        db.skip_numbers(conn, _c.id, added)
     if intake.artifact_root is not None:
         row["artifact_location"] = f"{intake.artifact_root.rstrip('/')}/{added}"
         conn.execute(update(t.experiments).where(_c.id == added).values(artifact_location=row["artifact_location"]))

@@ -156,7 +156,7 @@ def _put_versions(
 
 
 def _put_aliases_and_last(conn: Connection, model: RegisteredModel, own_id: str) -> None:
-    last = max((version.version for version in model.versions), default=0)
+    last = max([model.last_version, *(version.version for version in model.versions)])
     behind = _r.registered_model_id == own_id, _r.last_version < last
     conn.execute(update(t.registered_models).where(*behind).values(last_version=last))
     there = {version.version for version in model.versions}

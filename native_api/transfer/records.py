@@ -97,7 +97,10 @@ class Version(Struct, frozen=True):
 
 
 class RegisteredModel(Struct, frozen=True):
-    """A registered model with all of its versions, by number."""
+    """A registered model with all of its versions, by number.
+
+    `last_version` is the number given last, where that is known: the version that had it may be gone.
+    """
 
     name: str
     description: str | None
@@ -106,6 +109,7 @@ class RegisteredModel(Struct, frozen=True):
     tags: dict[str, str]
     aliases: dict[str, int]
     versions: list[Version]
+    last_version: int = 0
 
 
 RunPoints: TypeAlias = tuple[str, Points]

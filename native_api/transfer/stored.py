@@ -112,6 +112,7 @@ def registered_model(conn: Connection, project_id: str, name: str) -> Registered
         versions=[
             Version(**{name: getattr(row, name) for name in fields}, tags=labels.get(row.id, {})) for row in rows
         ],
+        last_version=own.last_version,
     )
 
 

@@ -371,7 +371,7 @@ class Database:
             names = [row[0] for row in rows]
             tags = self._by_name("registered_model_tags", names, "key", "value")
             aliases = self._by_name("registered_model_aliases", names, "alias", "version")
-            versions = self._versions(names)
+            versions, last = self._versions(names), self._last_versions(names)
             for name, description, created_at, updated_at in rows:
                 numbers = {version.version for version in versions[name]}
                 yield RegisteredModel(
@@ -382,8 +382,16 @@ class Database:
                     tags={key: value or "" for key, value in tags[name]},
                     aliases={alias: number for alias, number in aliases[name] if number in numbers},
                     versions=versions[name],
+                    last_version=last[name],
                 )
             rows = self._rows(statement.where(c.name > names[-1]))
+
+    def _last_versions(self, names: Sequence[str]) -> Mapping[str, int]:
+        """The number given last to a version of each of these models, deleted ones included; 0 where there is none."""
+        table = self._tables["model_versions"]
+        c = table.c
+        last = select(c.name, func.max(c.version)).where(c.name.in_(names), *self._in_workspace(table)).group_by(c.name)
+        return defaultdict(int, ((name, number) for name, number in self._rows(last)))
 
     def _versions(self, names: Sequence[str]) -> Mapping[str, list[Version]]:
         table = self._tables["model_versions"]

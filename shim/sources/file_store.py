@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -26,13 +25,11 @@ from native_api.transfer.records import (
     Version,
 )
 from shim.metric_names import split
-from shim.sources import translation
+from shim.sources import parts, translation
 from shim.sources.folders import Broken, Folders, Found, has_meta, read_meta
 
 BATCH = 500
 """How many runs or logged models are read at once."""
-CHUNK = 50_000
-"""How many points are."""
 
 TRASH = ".trash"
 REGISTRY = "models"
@@ -277,16 +274,7 @@ class FileStore:
 
     def points(self, runs: Sequence[Run]) -> Iterator[Sequence[RunPoints]]:
         """The points of these runs. A long history comes in several parts."""
-        part: dict[str, dict[Name, list[AnyPoint]]] = defaultdict(dict)
-        size = 0
-        for run_id, name, points in self._histories(runs):
-            if part and size + len(points) > CHUNK:
-                yield [*part.items()]
-                part, size = defaultdict(dict), 0
-            part[run_id][name] = points
-            size += len(points)
-        if part:
-            yield [*part.items()]
+        return parts.of_runs(self._histories(runs))
 
     def _histories(self, runs: Sequence[Run]) -> Iterator[tuple[str, Name, list[AnyPoint]]]:
         for run in runs:
@@ -306,7 +294,7 @@ class FileStore:
                 points.append(_point(line))
             except ValueError:
                 self._folders.tell(file.path, f"a line that is no point: {line[:80]!r}")
-            if len(points) == CHUNK:
+            if len(points) == parts.CHUNK:
                 yield points
                 points = []
         if points:
@@ -359,16 +347,7 @@ class FileStore:
 
     def model_points(self, models: Sequence[LoggedModel]) -> Iterator[Sequence[ModelPoints]]:
         """The points that tell of these models, by the run that logged them."""
-        part: dict[str, list[ModelPoint]] = defaultdict(list)
-        size = 0
-        for run_id, point in self._model_histories(models):
-            part[run_id].append(point)
-            size += 1
-            if size == CHUNK:
-                yield [*part.items()]
-                part, size = defaultdict(list), 0
-        if part:
-            yield [*part.items()]
+        return parts.of_models(self._model_histories(models))
 
     def _model_histories(self, models: Sequence[LoggedModel]) -> Iterator[tuple[str, ModelPoint]]:
         """What is in a model's files: "time value step run" a line, maybe with a dataset's name and digest."""

@@ -164,7 +164,7 @@ def make() -> Memory:
         has_logged=[logged],
         has_model_points=[(FIRST, [ModelPoint(MODEL, LOSS, 1, 5, 0.5, 0, "iris", "d1")])],
         has_registered=[
-            RegisteredModel("detector", "finds", 29_000, 32_000, {"owner": "ada"}, {"champion": 3}, [version])
+            RegisteredModel("detector", "finds", 29_000, 32_000, {"owner": "ada"}, {"champion": 3}, [version], 5)
         ],
         has_files={f"/old/7/{FIRST}/artifacts": {"model/weights.bin": b"w", "käse.txt": b"text"}},
     )

@@ -78,6 +78,7 @@ def test_everything_comes_in_and_is_the_same_here(target: Engine, project_id: st
             (5, 1, 0.5, 0),
             (5, 1, INF, 0),
         ]
+        assert conn.scalars(select(t.registered_models.c.last_version)).one() == 5
         experiment_ids = conn.scalars(select(t.experiments.c.id).order_by(t.experiments.c.id)).all()
         assert experiment_ids == [0, 7, 8]
 

@@ -14,7 +14,7 @@ from native_api.core.errors import Invalid
 from native_api.core.logged_model_metrics import ModelPoint
 from native_api.core.metrics import Name
 from native_api.transfer.records import RunModel
-from shim.sources import file_store
+from shim.sources import parts
 from shim.sources.file_store import FileStore
 
 RUN = "a" * 32
@@ -158,14 +158,14 @@ def test_lines_that_are_no_points_are_told_and_left_out(root: Path, caplog: pyte
 
 
 def test_a_long_history_comes_in_parts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_store, "CHUNK", 10)
+    monkeypatch.setattr(parts, "CHUNK", 10)
     folder = run(root / "0" / RUN)
     write(folder / "metrics/a", "".join(f"{n} {n} {n}\n" for n in range(25)))
     write(folder / "metrics/b", "".join(f"{n} {n} {n}\n" for n in range(5)))
     store = FileStore(root)
     (runs,) = store.runs()
-    parts = [*store.points(runs)]
-    assert [sum(len(points) for _, named in part for points in named.values()) for part in parts] == [10, 10, 10]
+    given = [*store.points(runs)]
+    assert [sum(len(points) for _, named in part for points in named.values()) for part in given] == [10, 10, 10]
     assert points_of(store)[RUN][Name(0, "a")] == [(n, n, float(n), 0, 0) for n in range(25)]
 
 

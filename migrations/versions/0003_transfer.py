@@ -1,4 +1,4 @@
-"""Imports from elsewhere: which sources were read, and what came from them."""
+"""Imports from elsewhere: which sources were read, and what came from them. Purges that were begun."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -37,8 +37,18 @@ def upgrade() -> None:
         PrimaryKey("source_id", "kind", "key", name=op.f("pk_import_marks")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "purges",
+        Column("id", Serial, sa.Identity(), nullable=False),
+        Column("run_id", Serial, nullable=True),
+        Column("logged_model_id", Serial, nullable=True),
+        Column("artifact_key", sa.Text(), nullable=True),
+        PrimaryKey("id", name=op.f("pk_purges")),
+        sqlite_autoincrement=True,
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("purges")
     op.drop_table("import_marks")
     op.drop_table("import_sources")

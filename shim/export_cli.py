@@ -1,0 +1,40 @@
+"""`mlflow-shim export`: everything that is tracked, as a folder of Parquet files."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from native_api.core import db, schema, stores
+from native_api.settings import Settings
+
+
+def add_commands(commands: Any, add_database: Callable[[argparse.ArgumentParser], None]) -> None:
+    """Add the command to the parser."""
+    words = "write everything that is tracked to a new folder, as Parquet files that DuckDB and pandas read"
+    export = commands.add_parser("export", help=words, description=words)
+    add_database(export)
+    export.add_argument("folder", help="must not be there yet")
+    export.add_argument("--project", metavar="SLUG", help="this project alone")
+    export.add_argument("--with-artifacts", action="store_true", help="copy the artifacts that this server keeps too")
+    export.add_argument("--artifacts-destination", help="where it keeps them (data/artifacts)")
+    export.set_defaults(action="export", run=export_)
+
+
+def export_(settings: Settings, given: Mapping[str, Any]) -> int:
+    """`mlflow-shim export`. A server may be at work on the database meanwhile."""
+    # Only here: a server does not wait for pyarrow, nor holds it in memory.
+    from native_api.transfer import parquet_export
+
+    store = stores.open_store(settings.artifacts_destination) if given["with_artifacts"] else None
+    engine = db.create_reader(db.parse_url(settings.database_url), 1)
+    try:
+        schema.check(engine)
+        manifest = parquet_export.take_out(engine, Path(given["folder"]), store, project=given["project"])
+    finally:
+        engine.dispose()
+    for name, file in manifest.files.items():
+        print(f"{file.rows:>12,} {name}")
+    return 0
