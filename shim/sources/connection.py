@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -62,18 +62,40 @@ class Connection:
         return _decode(self._patiently("GET", path, params=given), kind)
 
     def post(self, path: str, kind: type[T], **fields: Any) -> T:
-        """The same of a POST, one that only reads."""
+        """The same of a POST that only reads."""
         return _decode(self._patiently("POST", path, json=fields), kind)
 
-    def _patiently(self, method: str, path: str, **content: Any) -> bytes:
+    def write(self, method: str, path: str, kind: type[T], *, once: bool = False, **fields: Any) -> T:
+        """What the server answers to a change. One that must not be made twice, `once`, is tried again only where the
+        server has surely not made it; otherwise it is made again until there is an answer.
+        """
+        return _decode(self._patiently(method, path, once=once, json=fields), kind)
+
+    def upload(self, path: str, blocks: Callable[[], Iterator[bytes]]) -> None:
+        """Have the server keep a file; `blocks` gives what is in it, each time from its beginning."""
+        self._patiently("PUT", path, blocks=blocks)
+
+    def _patiently(
+        self,
+        method: str,
+        path: str,
+        *,
+        once: bool = False,
+        blocks: Callable[[], Iterator[bytes]] | None = None,
+        **content: Any,
+    ) -> bytes:
+        again = {429, 503} if once else TRANSIENT
         for wait in (*WAITS, None):
             try:
+                if blocks is not None:
+                    content["content"] = blocks()
                 answer = self._http.request(method, f"/api/2.0/{path}", **content)
-                if answer.status_code not in TRANSIENT:
+                if answer.status_code not in again:
                     self._check(answer, path)
                     return answer.content
-            except httpx.RequestError:
-                pass
+            except httpx.RequestError as problem:
+                if once and not isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout):
+                    break
             if wait is not None:
                 time.sleep(wait)
         raise Unavailable(f"The server at {self.location} is")
@@ -84,9 +106,9 @@ class Connection:
             raise NotFound("answer", path)
         if status in (401, 403):
             names = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-            raise Invalid(f"The server at {self.location} does not let you read {path}: set {names}")
+            raise Invalid(f"The server at {self.location} does not let you use {path}: set {names}")
         if status != 200:
-            raise Invalid(f"The server at {self.location} answers {path} with status {status}")
+            raise Invalid(f"The server at {self.location} answers {path} with status {status}{_reason(answer)}")
 
     def stream(self, path: str) -> Iterator[bytes]:
         """A file that the server keeps, block by block. It is asked for again only where nothing has come yet."""
@@ -125,6 +147,21 @@ def _parse(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise Invalid("The URL of the server must be http://host:port or https://host")
     return parsed.copy_with(query=None, fragment=None)
+
+
+class _Refusal(msgspec.Struct):
+    message: str = ""
+
+
+def _reason(answer: httpx.Response) -> str:
+    """The first line of what the server says to its refusal, if it is anything that can be read."""
+    if not answer.is_closed:
+        return ""
+    try:
+        said = msgspec.json.decode(answer.content, type=_Refusal).message.splitlines()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return f": {said[0][:300]}" if said else ""
 
 
 def _decode(content: bytes, kind: type[T]) -> T:
