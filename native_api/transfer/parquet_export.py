@@ -1,4 +1,4 @@
-"""Taking everything away: a folder of Parquet files, which docs/export.md describes and `parquet_import` brings back."""
+"""Taking everything away: a folder of Parquet files, described in docs/export.md, which `parquet_import` brings back."""
 
 from __future__ import annotations
 

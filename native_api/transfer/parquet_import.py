@@ -278,7 +278,7 @@ class _Bringing:
         c = kept.table.c
         here = set(conn.scalars(select(c[key]).where(db.among(conn, c[key], [row[key] for row in rows]))))
         named = select(c[name], c[key]).where(db.among(conn, c[name], [row[name] for row in rows]))
-        ids: dict[Any, str] = {row[0]: row[1] for row in conn.execute(named)}
+        ids: dict[str, str] = dict(tuple(row) for row in conn.execute(named))
         for row in rows:
             if row[key] not in here and row[name] in ids:
                 self._same[kept.table.name][row[key]] = ids[row[name]]
