@@ -1,4 +1,4 @@
-"""Taking everything away: a folder of Parquet files, described in docs/export.md, which `parquet_import` brings back."""
+"""Taking everything away: a folder of Parquet files, as docs/export.md describes it."""
 
 from __future__ import annotations
 

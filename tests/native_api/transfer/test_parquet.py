@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Connection, Engine, func, select
 
-from native_api.core import (
-    accounts,
-    audit,
-    datasets,
-    db,
-    logged_models,
-    model_versions,
-    runs,
-)
+from native_api.core import accounts, audit, datasets, db, logged_models, metrics, model_versions, runs
 from native_api.core import tables as t
 from native_api.core.access import Actor, Scope
 from native_api.core.datasets import NewInput
+from native_api.core.errors import Exists, Invalid, NotFound
 from native_api.core.folder import Folder
 from native_api.core.logged_model_metrics import ModelPoint
 from native_api.core.logged_models import NewModel
 from native_api.core.metrics import Final, Name, Point
 from native_api.core.run_configs import NewConfig
 from native_api.core.runs import LogEntry, NewRun
+from native_api.transfer import kept as k
 from native_api.transfer import parquet_export, parquet_import
 from native_api.transfer.parquet_export import Manifest
 from native_api.transfer.parquet_import import Brought
