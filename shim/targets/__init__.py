@@ -1,0 +1,1 @@
+"""Ways out: what this server has, written where MLflow reads it."""
