@@ -114,7 +114,7 @@ class _Writing:
         for inside in ("metrics", "params", "artifacts"):
             (folder / inside).mkdir(parents=True)
         uri = self._take_files(run.artifact_uri, folder / "artifacts")
-        meta = {
+        meta: dict[str, object] = {
             "artifact_uri": uri,
             "deleted_time": run.deleted_at,
             "end_time": run.finished_at,
