@@ -1,4 +1,4 @@
-"""`mlflow-shim export`: everything that is tracked, as a folder of Parquet files."""
+"""`mlflow-shim export`: everything that is tracked, as a folder of Parquet files, or one of MLflow's own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine, select
+
 from native_api.core import db, schema, stores
+from native_api.core import tables as t
+from native_api.core.blobs import Store
+from native_api.core.errors import NotFound
+from native_api.core.projects import DEFAULT
 from native_api.settings import Settings
+from native_api.transfer.own import Own, StoreFiles
 
 
 def add_commands(commands: Any, add_database: Callable[[argparse.ArgumentParser], None]) -> None:
@@ -18,6 +25,9 @@ def add_commands(commands: Any, add_database: Callable[[argparse.ArgumentParser]
     add_database(export)
     export.add_argument("folder", help="must not be there yet")
     export.add_argument("--project", metavar="SLUG", help="this project alone")
+    export.add_argument(
+        "--mlruns", action="store_true", help="write what MLflow's own file store reads: of one project (default)"
+    )
     export.add_argument("--with-artifacts", action="store_true", help="copy the artifacts that this server keeps too")
     export.add_argument("--artifacts-destination", help="where it keeps them (data/artifacts)")
     export.set_defaults(action="export", run=export_)
@@ -32,9 +42,28 @@ def export_(settings: Settings, given: Mapping[str, Any]) -> int:
     engine = db.create_reader(db.parse_url(settings.database_url), 1)
     try:
         schema.check(engine)
+        if given["mlruns"]:
+            return _export_mlruns(engine, Path(given["folder"]), store, given["project"] or DEFAULT)
         manifest = parquet_export.take_out(engine, Path(given["folder"]), store, project=given["project"])
     finally:
         engine.dispose()
     for name, file in manifest.files.items():
         print(f"{file.rows:>12,} {name}")
     return 0
+
+
+def _export_mlruns(engine: Engine, folder: Path, store: Store | None, slug: str) -> int:
+    from shim.targets.file_store import to_folder
+
+    with engine.connect() as conn:
+        c = t.ml_projects.c
+        project_id = conn.scalars(select(c.project_id).where(c.slug == slug, c.deleted_at.is_(None))).one_or_none()
+    if project_id is None:
+        raise NotFound("project", slug)
+    files = StoreFiles(store) if store is not None else None
+    exported = to_folder(Own(engine, project_id), files, folder, lambda noun, more: None)
+    for noun, count in exported.counts.items():
+        print(f"{count:>12,} {noun}")
+    for problem in exported.problems:
+        print(f"problem: {problem}")
+    return 1 if exported.problems else 0

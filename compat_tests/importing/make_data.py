@@ -139,7 +139,7 @@ def log_files(client: MlflowClient, experiment: str) -> None:
     client.log_dict(run_id, {"a": [1, 2]}, "nested/values.json")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "bytes 100%.bin").write_bytes(bytes(range(256)) * 5_000)
-        client.log_artifact(run_id, str(Path(folder) / "bytes 100%.bin"), "blobs#1")
+        client.log_artifact(run_id, str(Path(folder) / "bytes 100%.bin"), "blobs 1")
     end(client, run_id)
 
 

@@ -175,7 +175,7 @@ def record_all(conn: Connection, arrivals: Sequence[Arrival]) -> None:
     try:
         with db.savepoint(conn):
             _record_new(conn, arrivals)
-    except _SomeKnownError:
+    except (_SomeKnownError, IntegrityError):
         for arrival in arrivals:
             record(conn, *arrival)
 
@@ -210,7 +210,10 @@ def _link(run: InRun, artifact: Artifact) -> tuple[str, int, str, str, int]:
 
 
 def record(conn: Connection, actor: Actor, place: Place, size: int, sha256: str | None) -> None:
-    """Note a file that has arrived at a place below a run, or has been replaced; nothing for places elsewhere."""
+    """Note a file that has arrived at a place below a run, or has been replaced; nothing for places elsewhere.
+
+    Raises NotFound for a run that has been purged since its place was found.
+    """
     actor.require(place.project_id, Scope.WRITE, "artifact", place.key)
     run = place.run
     if run is None or not run.path:
@@ -222,7 +225,10 @@ def record(conn: Connection, actor: Actor, place: Place, size: int, sha256: str 
         if old is not None:
             _set(conn, actor, Artifact._make(old), {"checksum": sha256, "size_bytes": size})
             break
-    _put_run_artifacts(conn, [_link(run, new)])
+    try:
+        _put_run_artifacts(conn, [_link(run, new)])
+    except IntegrityError:  # another process has purged it
+        raise NotFound("run", run.run_id) from None
 
 
 def forget(conn: Connection, actor: Actor, place: Place) -> None:

@@ -224,13 +224,32 @@ def _clear(engine: Engine, store: Store, purged: Purged) -> None:
             if note.logged_model_id is not None:
                 _clear_points(engine, t.logged_model_metrics, "logged_model_id", note.logged_model_id)
             try:
-                if note.artifact_key is not None:
+                if note.artifact_key is not None and _is_free(engine, note.artifact_key, purged):
                     store.delete(note.artifact_key)
                 cleared.append(note.id)
             except (Problem, OSError) as error:
                 purged.left.append(f"The files at {note.artifact_key} could not be deleted: {error}")
         with audit.transaction(engine) as conn:
             conn.execute(delete(t.purges).where(db.among(conn, t.purges.c.id, cleared)))
+
+
+def _is_free(engine: Engine, key: str, purged: Purged) -> bool:
+    """Whether nothing keeps files below the key now: a run may have come in again since the note was made."""
+    names = key.split("/")
+    uri = "mlflow-artifacts:/" + key
+    odd = _r.artifact_uri.startswith("mlflow-artifacts:"), ~_r.artifact_uri.like("%/" + _r.run_id + "/artifacts")
+    with engine.connect() as conn:
+        owners = [select(_r.id).where(db.among(conn, _r.run_id, names))]
+        owners.append(select(_m.id).where(db.among(conn, _m.model_id, names)))
+        roots = map(places.proxied_key, conn.scalars(select(_r.artifact_uri).where(*odd)))
+        is_taken = (
+            any(conn.execute(some.limit(1)).first() for some in owners)
+            or places.holds_experiments(conn, key)
+            or any(root is not None and f"{root}/".startswith(f"{key}/") for root in roots)
+        )
+    if is_taken:
+        purged.elsewhere.append(f"The files at {uri} stay: something else has its place there now")
+    return not is_taken
 
 
 def _clear_points(engine: Engine, table: Table, owner: str, number: int) -> None:

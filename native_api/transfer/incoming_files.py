@@ -10,7 +10,7 @@ from native_api.core import artifacts, db
 from native_api.core import tables as t
 from native_api.core.artifacts import Arrival
 from native_api.core.blobs import Store, safe_key
-from native_api.core.errors import Problem
+from native_api.core.errors import Invalid, Problem
 from native_api.core.places import InRun, Place, proxied_key
 from native_api.core.runs import below
 from native_api.transfer import marks
@@ -97,7 +97,11 @@ def _copy(intake: Intake, store: Store, files: Files, owner: Owner, root: Place,
         return 0
     arrivals = []
     for path, _ in there:
-        key = f"{root.key}/{safe_key(path)}"
+        try:
+            key = f"{root.key}/{safe_key(path)}"
+        except Invalid:
+            intake.problems.append(f"The file {path!r} of {name_of(owner)} is left out: no artifact can have this name")
+            continue
         upload = store.open_upload(key)
         try:
             for block in files.read(owner.artifact_uri, path):

@@ -180,7 +180,13 @@ KEPT = [
     Kept(t.registered_model_tags, "registered_model_id", ("registered_model_id", "key")),
     Kept(t.model_versions, "registered_model_id", ("registered_model_id", "version")),
     Kept(t.model_version_tags, "model_version_id", ("model_version_id", "key")),
-    Kept(t.registered_model_aliases, "registered_model_id", ("registered_model_id", "alias"), needs=MODEL_VERSION),
+    Kept(
+        t.registered_model_aliases,
+        "registered_model_id",
+        ("registered_model_id", "alias"),
+        links={"registered_model_id": REGISTERED_MODEL},
+        needs=MODEL_VERSION,
+    ),
 ]
 
 DERIVED = [t.metric_keys, t.run_params, t.run_metric_latest]

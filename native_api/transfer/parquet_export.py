@@ -1,4 +1,4 @@
-"""Taking everything away: a folder of Parquet files, described in docs/export.md; `parquet_import` brings it back."""
+"""Taking everything away: a folder of Parquet files, as docs/export.md describes it."""
 
 from __future__ import annotations
 

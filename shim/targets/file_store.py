@@ -114,7 +114,7 @@ class _Writing:
         for inside in ("metrics", "params", "artifacts"):
             (folder / inside).mkdir(parents=True)
         uri = self._take_files(run.artifact_uri, folder / "artifacts")
-        meta: dict[str, Any] = {
+        meta: dict[str, object] = {
             "artifact_uri": uri,
             "deleted_time": run.deleted_at,
             "end_time": run.finished_at,
@@ -152,9 +152,9 @@ class _Writing:
             if model.direction == "input":
                 self._use(folder / "inputs" / _digest(model.model_id, run.run_id), "MODEL", model.model_id, {})
             else:
-                kinds = {"source_type": "RUN_OUTPUT", "destination_type": "MODEL_OUTPUT"}
+                meta = {"source_type": "RUN_OUTPUT", "destination_type": "MODEL_OUTPUT", "tags": {}, "step": model.step}
                 ids = {"source_id": model.model_id, "destination_id": model.model_id}  # as MLflow has it: both
-                _write_meta(folder / "outputs" / model.model_id, {**kinds, **ids, "step": model.step, "tags": {}})
+                _write_meta(folder / "outputs" / model.model_id, {**meta, **ids})
 
     def _use(self, folder: Path, kind: str, number: str, tags: Mapping[str, str]) -> None:
         if not folder.exists():

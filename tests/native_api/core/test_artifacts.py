@@ -198,6 +198,13 @@ def test_of_files_that_arrive_together_one_that_may_not_undoes_all(conn: Connect
     assert entries(conn) == []
 
 
+def test_a_file_of_a_run_that_was_purged_meanwhile_is_refused(conn: Connection, actor: Actor) -> None:
+    run = places.InRun(10**9, "a" * 32, f"mlflow-artifacts:/0/{'a' * 32}/artifacts", "late.txt")
+    arrival = artifacts.Arrival(actor, places.Place("0/late.txt", 1, actor.project_id, run), 1, SHA)
+    with pytest.raises(NotFound):
+        artifacts.record_all(conn, [arrival])
+
+
 def test_of_a_file_only_the_type_can_be_changed_by_hand(recorded: Connection, actor: Actor) -> None:
     artifact_id = artifacts.page(recorded, actor, 1, None).items[0].artifact_id
     assert artifacts.change(recorded, actor, artifact_id, {"artifact_type": "report"}).artifact_type == "report"

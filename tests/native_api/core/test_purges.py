@@ -206,6 +206,35 @@ def test_only_the_own_folder_in_this_store_is_deleted(
     assert store.read(f"7/{GONE}/artifacts/inner/file", 9).content == b"kept"
 
 
+def test_files_of_a_run_that_came_in_again_stay(
+    target: Engine, world: Memory, store: Folder, project_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark_deleted(target, t.runs, t.runs.c.run_id == FIRST, 100)
+
+    def locked(self: Folder, key: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "delete", locked)
+        assert len(purges.purge(target, store, Overdue(100)).left) == 1
+    intake = Intake(target, project_id, "the same from elsewhere", "mlflow-artifacts:/")
+    importing.bring_in(intake, world, lambda noun, more: None, Copying(world, store))
+    assert len(purges.purge(target, store, Overdue(100)).elsewhere) == 1
+    assert store.entries(f"7/{FIRST}/artifacts") != []
+    assert counts(target)["purges"] == 0
+
+
+def test_files_of_another_run_in_its_folder_stay(target: Engine, world: Memory, store: Folder) -> None:
+    inner = f"7/{FIRST}/artifacts/inner"
+    store.put(f"{inner}/file", [b"kept"])
+    with target.begin() as conn:
+        of_other = update(t.runs).where(t.runs.c.run_id == SECOND)
+        conn.execute(of_other.values(artifact_uri=f"mlflow-artifacts:/{inner}"))
+    mark_deleted(target, t.runs, t.runs.c.run_id == FIRST, 100)
+    assert len(purges.purge(target, store, Overdue(100)).elsewhere) == 1
+    assert store.read(f"{inner}/file", 9).content == b"kept"
+
+
 def test_another_run_is_untouched(target: Engine, world: Memory, store: Folder) -> None:
     before = of_owner(target, "run_id", ids_of(target)[SECOND])
     mark_deleted(target, t.runs, t.runs.c.run_id == FIRST, 100)

@@ -221,6 +221,16 @@ def test_files_are_copied_once_and_versions_point_at_them(target: Engine, projec
     assert bring_in(target, project_id, source, copying=copying)[0] == {"files": (3, 0)}
 
 
+def test_a_file_whose_name_no_artifact_can_have_is_left_out_alone(
+    target: Engine, project_id: str, tmp_path: Path
+) -> None:
+    source = make()
+    source.has_files[f"/old/7/{FIRST}/artifacts"]["blobs#1"] = b"x"
+    done, intake = bring_in(target, project_id, source, copying=Copying(source, Folder(tmp_path / "artifacts")))
+    assert done["files"] == (2, 0)
+    assert intake.problems == [f"The file 'blobs#1' of {FIRST} is left out: no artifact can have this name"]
+
+
 def test_the_comparison_tells_what_is_not_the_same(target: Engine, project_id: str) -> None:
     source = make()
     bring_in(target, project_id, source)

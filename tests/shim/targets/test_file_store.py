@@ -54,7 +54,8 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     models = [model for some in there.logged_models() for model in some]
     assert [replace(model, points="1") for model in models] == given.has_logged
     assert [piece for some in there.model_points(models) for piece in some] == given.has_model_points
-    assert list(there.registered_models()) == given.has_registered
+    # A folder has no place for the number that was given last.
+    assert list(there.registered_models()) == [replace(model, last_version=0) for model in given.has_registered]
 
 
 def test_lines_are_as_mlflow_writes_them(tmp_path: Path) -> None:

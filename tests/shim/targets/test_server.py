@@ -58,7 +58,7 @@ class Target:
         if request.method != "GET" and not path.endswith("search"):
             self.changes.append(path)
         asked = self.http.request(request.method, path, content=request.read(), headers=[*request.headers.items()])
-        answer = asyncio.run_coroutine_threadsafe(asked, self.loop).result(30)
+        print("ASK", request.method, path, request.content[:300]);        answer = asyncio.run_coroutine_threadsafe(asked, self.loop).result(4)
         return httpx.Response(answer.status_code, content=answer.content)
 
     async def export(self, source: Memory, *, with_files: bool = False) -> Exported:
