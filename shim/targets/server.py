@@ -41,6 +41,9 @@ MODELS = 50
 VERSIONS = 200
 """How many runs, logged models and versions are asked for at once."""
 
+GAP = 100
+"""How many numbers of versions are skipped at once, at most."""
+
 Pairs = list[dict[str, str]]
 T = TypeVar("T")
 
@@ -485,13 +488,18 @@ class _Sending:
             return None
 
     def _send_versions(self, model: RegisteredModel) -> dict[int, int]:
-        """The server's numbers of the versions, by ours. They differ where one was deleted here: that is a problem."""
-        known = {tags[VERSION]: one for one in self._versions_of(model.name) if VERSION in (tags := _by_key(one.tags))}
+        """The server's numbers of the versions, by ours. Where they differ that is a problem."""
+        known: dict[str | None, WireVersion] = {}
+        last = 0
+        for one in self._versions_of(model.name):
+            known[_by_key(one.tags).get(VERSION)] = one
+            last = max(last, one.version)
         numbers = {}
         for version in model.versions:
             what = f"version {version.version} of {model.name!r}"
             with self._noting(what):
-                there = known.get(str(version.version)) or self._create_version(model.name, version)
+                there = self._numbered(model.name, version, known.get(str(version.version)), last)
+                last = max(last, there.version)
                 numbers[version.version] = there.version
                 self._update_version(model.name, version, there)
                 if there.version != version.version:
@@ -518,7 +526,21 @@ class _Sending:
             if token is None:
                 return
 
-    def _create_version(self, name: str, version: Version) -> WireVersion:
+    def _numbered(self, name: str, version: Version, there: WireVersion | None, last: int) -> WireVersion:
+        """The version on the server, with its number if that comes after the last one there, and soon.
+
+        A number that is skipped was of a version that is deleted: so it is made, and deleted.
+        """
+        made = there or self._next_version(name, version)
+        while last <= made.version < version.version <= last + GAP:
+            fields: dict[str, Any] = {"name": name, "version": str(made.version)}
+            self._server.write("DELETE", "mlflow/model-versions/delete", Anything, **fields)
+            made = self._next_version(name, version)
+        if made is not there:
+            self._done.add("model versions", 1, self._tell)
+        return made
+
+    def _next_version(self, name: str, version: Version) -> WireVersion:
         run = {"run_id": self._runs[version.run_id].id} if version.run_id in self._runs else {}
         model = {"model_id": self._models[version.model_id].id} if version.model_id in self._models else {}
         made = self._server.write(
@@ -534,7 +556,6 @@ class _Sending:
             **run,
             **model,
         )
-        self._done.add("model versions", 1, self._tell)
         return made.model_version
 
     def _source_of(self, version: Version) -> str:
