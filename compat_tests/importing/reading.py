@@ -49,7 +49,8 @@ def read_runs(client: MlflowClient, experiment: Experiment) -> Seen:
     seen: Seen = {}
     runs = list(pages(client.search_runs, **asked))
     for run in runs:
-        seen |= flat(("run", run.info.run_id), plain(run))
+        inputs = client.get_run(run.info.run_id).inputs  # MLflow's databases leave models out of what a search finds
+        seen |= flat(("run", run.info.run_id), plain(run) | {"inputs": plain(inputs)})
         seen |= read_histories(client, run)
         seen |= files(("run", run.info.run_id, "files"), f"runs:/{run.info.run_id}/")
         seen[("run", run.info.run_id, "listing")] = listing(client, run.info.run_id)
