@@ -23,7 +23,7 @@ def add_commands(commands: Any, add_database: Callable[[argparse.ArgumentParser]
     words = "write everything that is tracked to a new folder, as Parquet files that DuckDB and pandas read"
     export = commands.add_parser("export", help=words, description=words)
     add_database(export)
-    export.add_argument("folder", help="must not be there yet")
+    export.add_argument("folder", help="must not be there yet; or http(s)://host:port of an MLflow server to send to")
     export.add_argument("--project", metavar="SLUG", help="this project alone")
     export.add_argument(
         "--mlruns", action="store_true", help="write what MLflow's own file store reads: of one project (default)"
@@ -42,8 +42,8 @@ def export_(settings: Settings, given: Mapping[str, Any]) -> int:
     engine = db.create_reader(db.parse_url(settings.database_url), 1)
     try:
         schema.check(engine)
-        if given["mlruns"]:
-            return _export_mlruns(engine, Path(given["folder"]), store, given["project"] or DEFAULT)
+        if given["mlruns"] or given["folder"].startswith(("http://", "https://")):
+            return _export_to_mlflow(engine, given["folder"], store, given["project"] or DEFAULT)
         manifest = parquet_export.take_out(engine, Path(given["folder"]), store, project=given["project"])
     finally:
         engine.dispose()
@@ -52,8 +52,9 @@ def export_(settings: Settings, given: Mapping[str, Any]) -> int:
     return 0
 
 
-def _export_mlruns(engine: Engine, folder: Path, store: Store | None, slug: str) -> int:
+def _export_to_mlflow(engine: Engine, target: str, store: Store | None, slug: str) -> int:
     from shim.targets.file_store import to_folder
+    from shim.targets.server import to_server
 
     with engine.connect() as conn:
         c = t.ml_projects.c
@@ -61,7 +62,11 @@ def _export_mlruns(engine: Engine, folder: Path, store: Store | None, slug: str)
     if project_id is None:
         raise NotFound("project", slug)
     files = StoreFiles(store) if store is not None else None
-    exported = to_folder(Own(engine, project_id), files, folder, lambda noun, more: None)
+    source = Own(engine, project_id)
+    if target.startswith(("http://", "https://")):
+        exported = to_server(source, files, target, lambda noun, more: None)
+    else:
+        exported = to_folder(source, files, Path(target), lambda noun, more: None)
     for noun, count in exported.counts.items():
         print(f"{count:>12,} {noun}")
     for problem in exported.problems:
