@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import chdir, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Source:
     def read(self, folder: Path) -> Seen:
         """What a client sees of it, through MLflow's newest server over a copy."""
         folder.mkdir()
-        with serving_copy(self.uri, folder) as uri:
+        with serving_copy(self.uri, folder) as uri, chdir(self.folder):  # MLflow 1.30 names places like ./mlruns/0
             return reading.read(uri)
 
 

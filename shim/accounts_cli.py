@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection
 
-from native_api.core import access_tokens, accounts, api_tokens, audit, clock, db, passwords, schema, users
+from native_api.core import access_tokens, accounts, api_tokens, audit, clock, db, passwords, users
 from native_api.core.access import Actor, Scope
 from native_api.core.errors import Exists, Invalid, NotFound
 from native_api.core.users import NewUser, User
 from native_api.settings import Settings
+from shim.opening import opened
 
 T = TypeVar("T")
 
@@ -70,21 +69,8 @@ def add_commands(commands: Any, add_database: Callable[[argparse.ArgumentParser]
     )
 
 
-@contextmanager
-def _opened(settings: Settings, create: Callable[[URL, int], Engine]) -> Iterator[Engine]:
-    url = db.parse_url(settings.database_url)
-    if db.is_sqlite(url):
-        schema.upgrade(url)
-    engine = create(url, 1)
-    try:
-        schema.check(engine)
-        yield engine
-    finally:
-        engine.dispose()
-
-
 def _run(settings: Settings, work: Callable[[Connection], T]) -> T:
-    with _opened(settings, db.create_writer) as engine, audit.transaction(engine) as conn:
+    with opened(settings) as engine, audit.transaction(engine) as conn:
         return work(conn)
 
 
@@ -223,7 +209,7 @@ def rotate_key(settings: Settings, given: Given) -> int:
 
 def verify_audit(settings: Settings, given: Given) -> int:
     """`mlflow-shim audit verify`: 0 if the whole chain holds, 1 if not."""
-    with _opened(settings, db.create_reader) as engine, engine.connect() as conn:  # the server goes on writing
+    with opened(settings, db.create_reader) as engine, engine.connect() as conn:  # the server goes on writing
         held, broken = audit.verify(conn)
     if broken is None:
         print(f"{held} entries, all as they were written")

@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
-from native_api.core import db, schema, stores
-from native_api.core import tables as t
+from native_api.core import db, projects, schema, stores
 from native_api.core.blobs import Store
-from native_api.core.errors import NotFound
 from native_api.core.projects import DEFAULT
 from native_api.settings import Settings
 from native_api.transfer.own import Own, StoreFiles
@@ -35,15 +33,15 @@ def add_commands(commands: Any, add_database: Callable[[argparse.ArgumentParser]
 
 def export_(settings: Settings, given: Mapping[str, Any]) -> int:
     """`mlflow-shim export`. A server may be at work on the database meanwhile."""
-    # Only here: a server does not wait for pyarrow, nor holds it in memory.
-    from native_api.transfer import parquet_export
-
     store = stores.open_store(settings.artifacts_destination) if given["with_artifacts"] else None
     engine = db.create_reader(db.parse_url(settings.database_url), 1)
     try:
         schema.check(engine)
         if given["mlruns"] or given["folder"].startswith(("http://", "https://")):
             return _export_to_mlflow(engine, given["folder"], store, given["project"] or DEFAULT)
+        # Only here: a server does not wait for pyarrow, nor holds it in memory.
+        from native_api.transfer import parquet_export
+
         manifest = parquet_export.take_out(engine, Path(given["folder"]), store, project=given["project"])
     finally:
         engine.dispose()
@@ -57,10 +55,7 @@ def _export_to_mlflow(engine: Engine, target: str, store: Store | None, slug: st
     from shim.targets.server import to_server
 
     with engine.connect() as conn:
-        c = t.ml_projects.c
-        project_id = conn.scalars(select(c.project_id).where(c.slug == slug, c.deleted_at.is_(None))).one_or_none()
-    if project_id is None:
-        raise NotFound("project", slug)
+        project_id = projects.find_id(conn, slug)
     files = StoreFiles(store) if store is not None else None
     source = Own(engine, project_id)
     if target.startswith(("http://", "https://")):

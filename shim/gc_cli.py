@@ -7,13 +7,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import select
-
-from native_api.core import clock, db, purges, schema, stores
-from native_api.core import tables as t
-from native_api.core.errors import Invalid, NotFound
+from native_api.core import clock, db, projects, purges, stores
+from native_api.core.errors import Invalid
 from native_api.core.purges import Overdue
 from native_api.settings import Settings
+from shim.opening import opened
 
 Given = Mapping[str, Any]
 
@@ -33,25 +31,14 @@ def add_commands(commands: Any, add_database: Callable[[argparse.ArgumentParser]
 def collect(settings: Settings, given: Given) -> int:
     """Purge, and say what has gone. 0 if all of it could be cleared away, else 1."""
     age = age_of(given["older_than"])
-    url = db.parse_url(settings.database_url)
-    if db.is_sqlite(url):
-        schema.upgrade(url)
-    engine = db.create_writer(url)
-    try:
-        schema.check(engine)
+    create = db.create_reader if given["dry_run"] else db.create_writer
+    with opened(settings, create) as engine:
         with engine.connect() as conn:
-            overdue = Overdue(clock.now() - age)
-            if slug := given["project"]:
-                c = t.ml_projects.c
-                project_id = conn.scalars(select(c.project_id).where(c.slug == slug)).one_or_none()
-                if project_id is None:
-                    raise NotFound("project", slug)
-                overdue = Overdue(overdue.until, project_id)
+            project_id = projects.find_id(conn, given["project"]) if given["project"] else None
+            overdue = Overdue(clock.now() - age, project_id)
             purged = purges.count(conn, overdue) if given["dry_run"] else None
         if purged is None:
             purged = purges.purge(engine, stores.open_store(settings.artifacts_destination), overdue)
-    finally:
-        engine.dispose()
     for words in (*purged.elsewhere, *purged.left):
         print(words)
     counts = {name.replace("_", " "): value for name, value in vars(purged).items() if isinstance(value, int)}

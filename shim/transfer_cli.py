@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, select
 
-from native_api.core import accounts, audit, clock, db, schema, stores
-from native_api.core import tables as t
-from native_api.core.errors import Invalid, NotFound
+from native_api.core import accounts, audit, clock, projects, stores
+from native_api.core.errors import Invalid
 from native_api.core.projects import DEFAULT
 from native_api.settings import Settings
 from native_api.transfer import importing, verification
@@ -23,6 +21,7 @@ from native_api.transfer.importing import Copying, Tell
 from native_api.transfer.intake import Intake
 from native_api.transfer.records import Counts, Source
 from native_api.transfer.verification import Verified
+from shim.opening import opened
 
 Given = Mapping[str, Any]
 
@@ -61,16 +60,10 @@ def import_(settings: Settings, given: Given) -> int:
     if (Path(given["source"]) / MANIFEST).is_file():
         return _import_export(settings, given)
     started_at = clock.now()
-    with _opened(settings) as engine:
+    with opened(settings) as engine:
         with audit.transaction(engine) as conn:
             accounts.set_up(conn, settings.artifact_root)
-            project_id = conn.scalars(
-                select(t.ml_projects.c.project_id).where(
-                    t.ml_projects.c.slug == given["project"], t.ml_projects.c.deleted_at.is_(None)
-                )
-            ).one_or_none()
-        if project_id is None:
-            raise NotFound("project", given["project"])
+            project_id = projects.find_id(conn, given["project"])
         with closing(open_source(given["source"], given["workspace"])) as source:
             intake = Intake(
                 engine,
@@ -92,19 +85,6 @@ def import_(settings: Settings, given: Given) -> int:
     return 1 if intake.problems or (verified and verified.different) else 0
 
 
-@contextmanager
-def _opened(settings: Settings) -> Iterator[Engine]:
-    url = db.parse_url(settings.database_url)
-    if db.is_sqlite(url):
-        schema.upgrade(url)
-    engine = db.create_writer(url)
-    try:
-        schema.check(engine)
-        yield engine
-    finally:
-        engine.dispose()
-
-
 MANIFEST = "manifest.json"
 """The file that says that a folder is an export of ours."""
 
@@ -121,7 +101,7 @@ def _import_export(settings: Settings, given: Given) -> int:
         raise Invalid(f"That is an export of this server's, which says itself where things go: no {words} with it")
     refused: list[str] = []
     store = stores.open_store(settings.artifacts_destination)
-    with _opened(settings) as engine:
+    with opened(settings) as engine:
         brought = parquet_import.bring_in(
             engine, Path(given["source"]), store, refused.append, artifact_root=settings.artifact_root
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from native_api.core import backups, db, doctor, file_rows, schema, stores
+from native_api.core import backups, blobs, db, doctor, file_rows, schema, stores
 from native_api.core.backups import Summary
 from native_api.core.errors import Invalid
 from native_api.core.file_check import FileCheck
@@ -87,7 +87,7 @@ def examine_all(settings: Settings, given: Given) -> int:
                 for finding in examine(conn):
                     print(finding)
                     count += 1
-        others = sum(1 for _ in file_rows.keys_in(store)) - files.found
+        others = sum(1 for _ in blobs.walk(store)) - files.found
     finally:
         engine.dispose()
     print(f"{files.found} files of runs, {max(others, 0)} other files in the store", file=sys.stderr)

@@ -31,7 +31,7 @@ from native_api.core.blobs import BLOCK
 from native_api.core.errors import Conflict, Exists, Invalid, NotFound, Unsupported
 from native_api.core.file_rows import FileRow
 from native_api.core.folder import UPLOADS, File, Folder
-from native_api.core.workspaces import empty, sync_folder, workspace
+from native_api.core.partial import empty, partial_folder, sync_folder
 
 FORMAT = 1
 
@@ -83,7 +83,7 @@ def make(url: URL, destination: str, target: Path) -> Summary:
     if os.path.lexists(target):
         raise Exists("There is a file of this name already: a backup is never written over another")
     store = stores.open_store(destination)
-    with workspace(target) as folder:
+    with partial_folder(target) as folder:
         made = folder / "made.tar"
         with open(made, "xb", opener=_private) as file:
             summary = _write(file, url, store if isinstance(store, Folder) else None, folder)
@@ -119,7 +119,7 @@ def _write(file: BinaryIO, url: URL, store: Folder | None, folder: Path) -> Summ
             contents.add_text(HEAD, msgspec.json.encode(head))
             changed = 0
             if store is not None:
-                for key in file_rows.keys_in(store):
+                for key, _ in blobs.walk(store):
                     contents.add_artifact(store, key)
                 with audit.transaction(engine) as conn:
                     changed = _follow(conn, store, contents)
@@ -307,7 +307,7 @@ def restore(source: Path, url: URL, destination: str) -> Summary:
     with _opened(source) as tar:
         head = _read_head(tar)
         store = _folder(destination) if head.has_artifacts else None
-        with workspace(database, kept=True) as here, _beside(store) as there:
+        with partial_folder(database, kept=True) as here, _beside(store) as there:
             files = there and there / "files"
             summary = _read_ready(here, files, head, store)
             is_placed = summary is not None and files is not None and not files.exists()
@@ -351,7 +351,7 @@ def _beside(store: Path | None) -> Iterator[Path | None]:
     if store is None:
         yield None
         return
-    with workspace(store, kept=True) as folder:
+    with partial_folder(store, kept=True) as folder:
         yield folder
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote
@@ -135,6 +135,23 @@ class Store(Protocol):
 
     def direct(self) -> Direct | None:
         """How clients move files past this server; None where they cannot."""
+
+
+class Blob(NamedTuple):
+    """A file in a store: its key and its size in bytes."""
+
+    key: str
+    size: int
+
+
+def walk(store: Store, folder: str = "") -> Iterator[Blob]:
+    """All files of a folder, or of the whole store; one that comes or goes meanwhile may be missed."""
+    for entry in store.entries(folder):
+        key = f"{folder}/{entry.name}" if folder else entry.name
+        if entry.is_dir:
+            yield from walk(store, key)
+        else:
+            yield Blob(key, entry.size)
 
 
 class Direct(Protocol):

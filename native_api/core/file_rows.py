@@ -9,7 +9,6 @@ from sqlalchemy import Connection, Row, select
 
 from native_api.core import db, places
 from native_api.core import tables as t
-from native_api.core.blobs import Store
 
 
 class FileRow(NamedTuple):
@@ -55,13 +54,3 @@ def _row(found: Row[str, str, str, str | None, int | None, str | None]) -> FileR
     if root is None or path is None:
         return None
     return FileRow(run_artifact_id, artifact_id, f"{root}/{path}" if root else path, size, checksum)
-
-
-def keys_in(store: Store, folder: str = "") -> Iterator[str]:
-    """The keys of all files in a store, those of a folder together; one that comes or goes meanwhile may be missed."""
-    for entry in store.entries(folder):
-        key = f"{folder}/{entry.name}" if folder else entry.name
-        if entry.is_dir:
-            yield from keys_in(store, key)
-        else:
-            yield key

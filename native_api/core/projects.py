@@ -159,6 +159,14 @@ def get_by_slug(conn: Connection, actor: Actor, slug: str) -> Project:
     return _one(conn, actor, "slug", slug)
 
 
+def find_id(conn: Connection, slug: str) -> str:
+    """The id of the project with this slug, for a command at the machine itself. Raises NotFound if there is none."""
+    found = conn.scalars(select(_c.project_id).where(_c.slug == slug, _c.deleted_at.is_(None))).one_or_none()
+    if found is None:
+        raise NotFound("project", slug)
+    return found
+
+
 def _one(conn: Connection, actor: Actor, column: str, value: str) -> Project:
     in_view = _c.project_id.in_(list(actor.projects))
     row = conn.execute(select(*_COLUMNS).where(_c[column] == value, in_view, _c.deleted_at.is_(None))).one_or_none()

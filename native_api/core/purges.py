@@ -163,9 +163,6 @@ def _note(conn: Connection, uri: str, name: str, purged: Purged, **what: int) ->
     if key is None or name not in key.split("/"):
         purged.elsewhere.append(f"The files of {name} are elsewhere, and stay there: {uri}")
         key = None
-    elif places.holds_experiments(conn, key):
-        purged.elsewhere.append(f"The files of {name} stay: an experiment has its place among them, {uri}")
-        key = None
     conn.execute(insert(t.purges), [{"artifact_key": key, **what}])
 
 
@@ -213,6 +210,7 @@ def _clear(engine: Engine, store: Store, purged: Purged) -> None:
         with engine.connect() as conn:
             page = select(t.purges).where(t.purges.c.id > after).order_by(t.purges.c.id).limit(AT_ONCE)
             noted = conn.execute(page).all()
+            odd_roots = _odd_roots(conn) if noted else []
         if not noted:
             return
         after = noted[-1].id
@@ -223,33 +221,45 @@ def _clear(engine: Engine, store: Store, purged: Purged) -> None:
                 _clear_points(engine, t.run_metric_values, "run_id", note.run_id)
             if note.logged_model_id is not None:
                 _clear_points(engine, t.logged_model_metrics, "logged_model_id", note.logged_model_id)
-            try:
-                if note.artifact_key is not None and _is_free(engine, note.artifact_key, purged):
-                    store.delete(note.artifact_key)
+            if note.artifact_key is None or _clear_files(engine, store, note.artifact_key, odd_roots, purged):
                 cleared.append(note.id)
-            except (Problem, OSError) as error:
-                purged.left.append(f"The files at {note.artifact_key} could not be deleted: {error}")
         with audit.transaction(engine) as conn:
             conn.execute(delete(t.purges).where(db.among(conn, t.purges.c.id, cleared)))
 
 
-def _is_free(engine: Engine, key: str, purged: Purged) -> bool:
+def _clear_files(engine: Engine, store: Store, key: str, odd_roots: Sequence[str], purged: Purged) -> bool:
+    """Whether nothing is left to be done about the files at this key."""
+    if not _is_free(engine, key, odd_roots):
+        purged.elsewhere.append(f"The files at {key} stay: something else has its place there")
+        return True
+    try:
+        store.delete(key)
+    except (Problem, OSError) as error:
+        purged.left.append(f"The files at {key} could not be deleted: {error}")
+        return False
+    return True
+
+
+def _odd_roots(conn: Connection) -> list[str]:
+    """The keys at which runs keep their files in no folder of their own: few, as only imports bring such."""
+    usual = _r.artifact_uri.like("%/" + _r.run_id + "/artifacts")
+    uris = conn.scalars(select(_r.artifact_uri).where(_r.artifact_uri.startswith("mlflow-artifacts:"), ~usual))
+    return [key for uri in uris if (key := places.proxied_key(uri))]
+
+
+def _is_free(engine: Engine, key: str, odd_roots: Sequence[str]) -> bool:
     """Whether nothing keeps files below the key now: a run may have come in again since the note was made."""
     names = key.split("/")
-    uri = "mlflow-artifacts:/" + key
-    odd = _r.artifact_uri.startswith("mlflow-artifacts:"), ~_r.artifact_uri.like("%/" + _r.run_id + "/artifacts")
     with engine.connect() as conn:
-        owners = [select(_r.id).where(db.among(conn, _r.run_id, names))]
-        owners.append(select(_m.id).where(db.among(conn, _m.model_id, names)))
-        roots = map(places.proxied_key, conn.scalars(select(_r.artifact_uri).where(*odd)))
-        is_taken = (
-            any(conn.execute(some.limit(1)).first() for some in owners)
-            or places.holds_experiments(conn, key)
-            or any(root is not None and f"{root}/".startswith(f"{key}/") for root in roots)
+        owners = (
+            select(_r.id).where(db.among(conn, _r.run_id, names)),
+            select(_m.id).where(db.among(conn, _m.model_id, names)),
         )
-    if is_taken:
-        purged.elsewhere.append(f"The files at {uri} stay: something else has its place there now")
-    return not is_taken
+        return not (
+            any(conn.execute(some.limit(1)).first() for some in owners)
+            or any(f"{root}/".startswith(f"{key}/") for root in odd_roots)
+            or places.holds_experiments(conn, key)
+        )
 
 
 def _clear_points(engine: Engine, table: Table, owner: str, number: int) -> None:

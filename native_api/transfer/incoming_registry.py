@@ -13,7 +13,8 @@ from native_api.core.errors import Invalid
 from native_api.core.registered_models import checked_name
 from native_api.transfer.incoming_logged_models import drop_others
 from native_api.transfer.intake import REGISTERED_MODEL, Intake
-from native_api.transfer.records import RegisteredModel, Version
+from native_api.transfer.records import RegisteredModel
+from native_api.transfer.roots import moved
 
 REGISTERED, VERSIONS = "registered models", "model versions"
 
@@ -138,7 +139,7 @@ def _put_versions(
                 "registered_model_id": own_id,
                 "project_id": intake.project_id,
                 "version": version.version,
-                "storage_uri": moved(version, places) if intake.artifact_root is not None else version.storage_uri,
+                "storage_uri": moved(version.storage_uri, places) or version.storage_uri,
             }
             number = conn.scalars(insert(t.model_versions).returning(_v.id), [row]).one()
             pk = f"{own_id}/{version.version}"
@@ -163,14 +164,3 @@ def _put_aliases_and_last(conn: Connection, model: RegisteredModel, own_id: str)
     aliases = {alias: number for alias, number in sorted(model.aliases.items()) if number in there}
     drop_others(conn, t.registered_model_aliases, own_id, aliases)
     _put_aliases(conn, [(own_id, *alias) for alias in aliases.items()])
-
-
-def moved(version: Version, places: Mapping[str, str]) -> str:
-    """Where the files of a version are, once those of runs and logged models are copied to their places here."""
-    uri = version.storage_uri
-    parts = uri.split("/")
-    for depth in range(len(parts), 0, -1):
-        place = places.get("/".join(parts[:depth]))
-        if place is not None:
-            return "/".join([place, *parts[depth:]])
-    return uri

@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from sqlalchemy import Connection, Engine, func, select, tuple_
 
-from native_api.core import metrics, rows
+from native_api.core import blobs, metrics, rows
 from native_api.core import tables as t
 from native_api.core.blobs import Store
 from native_api.core.logged_model_metrics import ModelPoint
@@ -201,15 +201,9 @@ class StoreFiles:
     def below(self, root: str) -> Sequence[File]:
         """All files below a root."""
         key = proxied_key(root)
-        return [] if key is None else list(self._walk(key, ""))
-
-    def _walk(self, key: str, path: str) -> Iterator[File]:
-        for entry in self.store.entries(f"{key}/{path}".rstrip("/")):
-            name = f"{path}/{entry.name}".lstrip("/")
-            if entry.is_dir:
-                yield from self._walk(key, name)
-            else:
-                yield File(name, entry.size)
+        if key is None:
+            return []
+        return [File(found.key.removeprefix(f"{key}/"), found.size) for found in blobs.walk(self.store, key)]
 
     def read(self, root: str, path: str) -> Iterator[bytes]:
         """What is in one of them."""

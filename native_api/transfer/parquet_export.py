@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, func, select
 
-from native_api.core import clock, db, rows, schema
+from native_api.core import blobs, clock, db, projects, rows, schema
 from native_api.core import tables as t
 from native_api.core.blobs import BLOCK, Store
 from native_api.core.errors import Exists, NotFound
@@ -92,18 +92,11 @@ def _sync(path: Path) -> None:
 
 
 def _write(conn: Connection, folder: Path, store: Store | None, project: str | None) -> Manifest:
-    project_id = None if project is None else _find_project(conn, project)
+    project_id = None if project is None else projects.find_id(conn, project)
     files = {kept.file: _write_table(conn, folder / kept.file, kept, project_id) for kept in k.KEPT}
     if store is not None:
         files[k.FILES] = _copy_files(conn, folder, store, project_id)
     return Manifest(k.FORMAT, k.VERSION, schema.HEAD, project, clock.now(), files)
-
-
-def _find_project(conn: Connection, slug: str) -> str:
-    found = conn.scalars(select(t.ml_projects.c.project_id).where(t.ml_projects.c.slug == slug)).one_or_none()
-    if found is None:
-        raise NotFound("project", slug)
-    return found
 
 
 # Tables
@@ -274,7 +267,7 @@ def _copy_files(conn: Connection, folder: Path, store: Store, project_id: str | 
     writer = _Writer(folder / k.FILES, FILES_SCHEMA)
     (folder / k.ARTIFACTS).mkdir()
     for root in _roots(conn, project_id):
-        for path in sorted(_files_below(store, root)):
+        for path, _ in sorted(blobs.walk(store, root)):
             with suppress(NotFound):  # gone since it was listed
                 size, sha256 = _copy(store, path, folder / k.ARTIFACTS / path)
                 writer.add(pa.table([[path], [size], [sha256]], schema=FILES_SCHEMA))
@@ -305,15 +298,6 @@ def _above(key: str) -> Iterator[str]:
     while "/" in key:
         key = key.rpartition("/")[0]
         yield key
-
-
-def _files_below(store: Store, key: str) -> Iterator[str]:
-    for entry in store.entries(key):
-        path = f"{key}/{entry.name}"
-        if entry.is_dir:
-            yield from _files_below(store, path)
-        else:
-            yield path
 
 
 def _copy(store: Store, key: str, target: Path) -> tuple[int, str]:

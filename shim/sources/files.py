@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct
 
-from native_api.core import stores
+from native_api.core import blobs, stores
 from native_api.core.blobs import BLOCK, Store, safe_key
 from native_api.core.errors import Invalid, NotFound, Unavailable
 from native_api.core.places import proxied_key
@@ -129,15 +129,8 @@ class _Bucket:
     store: Store
 
     def below(self, key: str) -> Sequence[File]:
-        return list(self._walk(key, ""))
-
-    def _walk(self, key: str, path: str) -> Iterator[File]:
-        for entry in self.store.entries(f"{key}/{path}".strip("/")):
-            name = f"{path}/{entry.name}".lstrip("/")
-            if entry.is_dir:
-                yield from self._walk(key, name)
-            else:
-                yield File(name, entry.size)
+        start = f"{key}/" if key else ""
+        return [File(found.key.removeprefix(start), found.size) for found in blobs.walk(self.store, key)]
 
     def read(self, key: str) -> Iterator[bytes]:
         found = self.store.read(key, 0)

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import httpx
 import msgspec
-from msgspec import Struct, field
 
 from native_api.core.errors import Invalid, NotFound
 from native_api.core.logged_model_metrics import ModelPoint
@@ -31,6 +30,25 @@ from native_api.transfer.records import (
 )
 from shim.metric_names import split
 from shim.sources import parts, translation
+from shim.sources.answers import (
+    PROMPTS,
+    DownloadUri,
+    Experiments,
+    History,
+    Metric,
+    Models,
+    OneModel,
+    OneRun,
+    RegisteredModels,
+    Runs,
+    Tag,
+    Versions,
+    WireExperiment,
+    WireModel,
+    WireRegistered,
+    WireRun,
+    WireVersion,
+)
 from shim.sources.connection import THREADS, Connection
 
 RUNS = 500
@@ -42,193 +60,9 @@ POINTS = 10_000
 AHEAD = 2 * THREADS
 """How many requests are made before the answer to the first is taken."""
 
-PROMPTS = "tag.`mlflow.prompt.is_prompt` = 'true'"
-"""The filter without which the registry's lists hold no prompts."""
-
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 logger = logging.getLogger(__name__)
-
-# What the server says: MLflow's messages, as far as they are used
-
-
-class Tag(Struct):
-    key: str
-    value: str = ""
-
-
-class WireExperiment(Struct):
-    experiment_id: str
-    name: str
-    artifact_location: str = ""
-    lifecycle_stage: str = "active"
-    creation_time: int | None = None
-    last_update_time: int | None = None
-    tags: list[Tag] = []
-
-
-class Experiments(Struct):
-    experiments: list[WireExperiment] = []
-    next_page_token: str = ""
-
-
-class Metric(Struct):
-    """Of a run, or of a logged model, where it says more."""
-
-    key: str
-    value: float | str = 0.0
-    timestamp: int = 0
-    step: int = 0
-    run_id: str = ""
-    dataset_name: str = ""
-    dataset_digest: str = ""
-
-    def point(self) -> AnyPoint:
-        return translation.point(self.step, self.timestamp, float(self.value))
-
-
-class History(Struct):
-    metrics: list[Metric] = []
-    next_page_token: str = ""
-
-
-class RunInfo(Struct):
-    run_id: str
-    experiment_id: str
-    run_name: str | None = None
-    user_id: str | None = None
-    status: str = "RUNNING"
-    start_time: int | None = None
-    end_time: int | None = None
-    artifact_uri: str = ""
-    lifecycle_stage: str = "active"
-
-
-class RunData(Struct):
-    metrics: list[Metric] = []
-    params: list[Tag] = []
-    tags: list[Tag] = []
-
-
-class Dataset(Struct):
-    name: str = ""
-    digest: str = ""
-    source_type: str | None = None
-    source: str | None = None
-    schema: str | None = None
-    profile: str | None = None
-
-
-class DatasetInput(Struct):
-    dataset: Dataset
-    tags: list[Tag] = []
-
-
-class UsedModel(Struct):
-    model_id: str
-    step: int = 0
-
-
-class Inputs(Struct):
-    dataset_inputs: list[DatasetInput] = []
-    model_inputs: list[UsedModel] = []
-
-
-class Outputs(Struct):
-    model_outputs: list[UsedModel] = []
-
-
-class WireRun(Struct):
-    info: RunInfo
-    data: RunData = field(default_factory=RunData)
-    inputs: Inputs = field(default_factory=Inputs)
-    outputs: Outputs = field(default_factory=Outputs)
-
-
-class OneRun(Struct):
-    run: WireRun
-
-
-class Runs(Struct):
-    runs: list[WireRun] = []
-    next_page_token: str = ""
-
-
-class ModelInfo(Struct):
-    model_id: str
-    experiment_id: str
-    name: str
-    creation_timestamp_ms: int = 0
-    last_updated_timestamp_ms: int = 0
-    artifact_uri: str = ""
-    status: str = ""
-    status_message: str | None = None
-    model_type: str | None = None
-    source_run_id: str | None = None
-    tags: list[Tag] = []
-
-
-class ModelData(Struct):
-    params: list[Tag] = []
-    metrics: list[Metric] = []
-
-
-class WireModel(Struct):
-    info: ModelInfo
-    data: ModelData = field(default_factory=ModelData)
-
-
-class OneModel(Struct):
-    model: WireModel
-
-
-class Models(Struct):
-    models: list[WireModel] = []
-    next_page_token: str = ""
-
-
-class Alias(Struct):
-    alias: str
-    version: int
-
-
-class WireRegistered(Struct):
-    name: str
-    description: str | None = None
-    creation_timestamp: int = 0
-    last_updated_timestamp: int = 0
-    tags: list[Tag] = []
-    aliases: list[Alias] = []
-
-
-class RegisteredModels(Struct):
-    registered_models: list[WireRegistered] = []
-    next_page_token: str = ""
-
-
-class WireVersion(Struct):
-    version: int
-    creation_timestamp: int = 0
-    last_updated_timestamp: int | None = None
-    current_stage: str | None = None
-    description: str | None = None
-    source: str | None = None
-    run_id: str | None = None
-    run_link: str | None = None
-    model_id: str | None = None
-    status: str | None = None
-    status_message: str | None = None
-    tags: list[Tag] = []
-
-
-class Versions(Struct):
-    model_versions: list[WireVersion] = []
-    next_page_token: str = ""
-
-
-class DownloadUri(Struct):
-    artifact_uri: str | None = None
-
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -24,6 +24,7 @@ from native_api.transfer.records import (
     Source,
     Version,
 )
+from native_api.transfer.roots import moved
 from shim.metric_names import full_name
 from shim.targets import words
 from shim.targets.words import Exported, Tell
@@ -231,7 +232,7 @@ class _Writing:
         self._done.add("registered models", 1, self._tell)
 
     def _version(self, name: str, version: Version, folder: Path) -> None:
-        storage = words.moved(version.storage_uri, self._places)
+        storage = moved(version.storage_uri, self._places)
         if storage is None:
             storage = self._take_files(version.storage_uri, folder / "artifacts")
         meta = {
@@ -244,7 +245,7 @@ class _Writing:
             "name": name,
             "run_id": version.run_id or None,
             "run_link": version.run_link,
-            "source": words.moved(version.source, self._places) or version.source,
+            "source": moved(version.source, self._places) or version.source,
             "status": words.MODEL_VERSION_STATUSES[version.status],
             "status_message": version.status_message,
             "storage_location": storage,

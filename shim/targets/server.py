@@ -18,7 +18,22 @@ from msgspec import Struct
 from native_api.core.errors import Invalid, NotFound
 from native_api.core.places import proxied_key
 from native_api.transfer.records import Experiment, Files, LoggedModel, RegisteredModel, Run, Source, Version
+from native_api.transfer.roots import moved
 from shim.metric_names import full_name
+from shim.sources.answers import (
+    PROMPTS,
+    Models,
+    OneModel,
+    OneRun,
+    Runs,
+    Tag,
+    Versions,
+    WireExperiment,
+    WireModel,
+    WireRegistered,
+    WireRun,
+    WireVersion,
+)
 from shim.sources.connection import Connection
 from shim.targets import words
 from shim.targets.words import Exported, Tell
@@ -30,8 +45,6 @@ EXPORTED = "mlflow-shim.exported"
 """The tag that is set last: what all of this was like when it was sent."""
 
 PARENT = "mlflow.parentRunId"
-
-PROMPTS = "tag.`mlflow.prompt.is_prompt` = 'true'"
 
 METRICS, PAIRS = 1000, 100
 """How many metrics, and how many params or tags, a server takes at once."""
@@ -47,18 +60,7 @@ GAP = 100
 Pairs = list[dict[str, str]]
 T = TypeVar("T")
 
-# What the server says, as far as it is used
-
-
-class Tag(Struct):
-    key: str
-    value: str = ""
-
-
-class WireExperiment(Struct):
-    experiment_id: str
-    lifecycle_stage: str = "active"
-    tags: list[Tag] = []
+# What the server says, beside what sources hear
 
 
 class OneExperiment(Struct):
@@ -69,78 +71,12 @@ class Created(Struct):
     experiment_id: str
 
 
-class RunInfo(Struct):
-    run_id: str
-    artifact_uri: str = ""
-    lifecycle_stage: str = "active"
-
-
-class RunData(Struct, frozen=True):
-    tags: list[Tag] = []
-
-
-class WireRun(Struct):
-    info: RunInfo
-    data: RunData = RunData()
-
-
-class OneRun(Struct):
-    run: WireRun
-
-
-class Runs(Struct):
-    runs: list[WireRun] = []
-    next_page_token: str = ""
-
-
-class ModelInfo(Struct):
-    model_id: str
-    artifact_uri: str = ""
-    tags: list[Tag] = []
-
-
-class WireModel(Struct):
-    info: ModelInfo
-
-
-class OneModel(Struct):
-    model: WireModel
-
-
-class Models(Struct):
-    models: list[WireModel] = []
-    next_page_token: str = ""
-
-
-class Alias(Struct):
-    alias: str
-    version: int
-
-
-class WireRegistered(Struct):
-    description: str = ""
-    tags: list[Tag] = []
-    aliases: list[Alias] = []
-
-
 class OneRegistered(Struct):
     registered_model: WireRegistered
 
 
-class WireVersion(Struct):
-    version: int
-    current_stage: str = "None"
-    description: str = ""
-    tags: list[Tag] = []
-
-
 class OneVersion(Struct):
     model_version: WireVersion
-
-
-class Versions(Struct):
-    model_versions: list[WireVersion] = []
-    next_page_token: str = ""
 
 
 class Anything(Struct):
@@ -225,7 +161,7 @@ class _Sending:
         there = self._find_experiment(experiment.name)
         if there is None:
             made = self._server.write("POST", "mlflow/experiments/create", Created, once=True, name=experiment.name)
-            there = WireExperiment(made.experiment_id)
+            there = WireExperiment(made.experiment_id, experiment.name)
             self._done.add("experiments", 1, self._tell)
         self._experiments[experiment.key] = there
         if experiment.deleted_at is not None:
@@ -467,9 +403,9 @@ class _Sending:
             more = {"description": model.description} if model.description else {}
             fields: dict[str, Any] = {"name": model.name, "tags": _pairs(model.tags), **more}
             self._server.write("POST", "mlflow/registered-models/create", Anything, once=True, **fields)
-            there = WireRegistered(model.description or "", [Tag(*tag) for tag in model.tags.items()])
+            there = WireRegistered(model.name, model.description, tags=[Tag(*tag) for tag in model.tags.items()])
             self._done.add("registered models", 1, self._tell)
-        if (model.description or "") != there.description:
+        if (model.description or "") != (there.description or ""):
             fields = {"name": model.name, "description": model.description or ""}
             self._server.write("PATCH", "mlflow/registered-models/update", Anything, **fields)
         for key, value in _missing(model.tags, there.tags).items():
@@ -563,17 +499,17 @@ class _Sending:
         if version.source.startswith("models:/m-"):
             ours, slash, path = version.source.removeprefix("models:/").partition("/")
             return f"models:/{self._models[ours].id}{slash}{path}" if ours in self._models else version.source
-        return words.moved(version.source, self._places) or version.source
+        return moved(version.source, self._places) or version.source
 
     def _update_version(self, name: str, version: Version, there: WireVersion) -> None:
         of: dict[str, Any] = {"name": name, "version": str(there.version)}
         for key, value in _missing(version.tags, there.tags).items():
             self._change("model-versions/set-tag", **of, key=key, value=value)
-        if (version.description or "") != there.description:
+        if (version.description or "") != (there.description or ""):
             description = version.description or ""
             self._server.write("PATCH", "mlflow/model-versions/update", Anything, description=description, **of)
         stage = words.stage(version.stage)
-        if stage != there.current_stage:
+        if stage != (there.current_stage or "None"):
             self._change("model-versions/transition-stage", **of, stage=stage, archive_existing_versions=False)
 
     # Files

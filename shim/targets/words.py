@@ -61,14 +61,3 @@ def histories(points: Points) -> Iterator[tuple[str, Iterable[AnyPoint]]]:
     """Points by MLflow's key. Final values are points of step 0, as MLflow's clients see them here."""
     for name, history in points.items():
         yield full_name(name.scope, name.key), history
-
-
-def moved(uri: str, roots: Mapping[str, str]) -> str | None:
-    """Where what this URI names is now, given the new places of artifact roots; None if it is below none of them."""
-    root, rest = uri.rstrip("/"), ""
-    while root:
-        if root in roots:
-            return roots[root] + rest
-        root, slash, name = root.rpartition("/")
-        rest = slash + name + rest
-    return None

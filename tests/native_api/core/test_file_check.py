@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select, text, update
 
-from native_api.core import artifacts, file_check, file_rows, places
+from native_api.core import artifacts, blobs, file_check, file_rows, places
 from native_api.core import tables as t
 from native_api.core.access import Actor
 from native_api.core.file_check import FileCheck
@@ -45,7 +45,7 @@ def look(conn: Connection, store: Folder, now: Callable[[], None] = lambda: None
 
 def test_a_file_that_is_as_its_row_says_is_no_finding(conn: Connection, store: Folder) -> None:
     assert look(conn, store, checksums=True) == ""
-    assert list(file_rows.keys_in(store)) == [KEY, "m/other"]
+    assert [key for key, _ in blobs.walk(store)] == [KEY, "m/other"]
 
 
 def test_a_missing_file_is_found(conn: Connection, store: Folder, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from native_api.core.errors import Conflict
 
 
 @contextmanager
-def workspace(target: Path, *, kept: bool = False) -> Iterator[Path]:
+def partial_folder(target: Path, *, kept: bool = False) -> Iterator[Path]:
     """A folder in the file system of the target, `.NAME.partial`, for one process at a time: others get a Conflict.
 
     It is empty, and gone at the end; only a killed process leaves it behind, until the next one comes. With `kept` it
