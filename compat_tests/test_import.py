@@ -173,7 +173,8 @@ def test_files_that_are_left_in_their_place_are_found_by_a_client_here(
     source: Source, before: Seen, target: Target
 ) -> None:
     target.bring_in(source)
-    after = target.read()
+    with chdir(source.folder):  # as in `Source.read`
+        after = target.read()
     files = {names: value for names, value in before.items() if names[0] == "run" and "files" in names}
     assert any(isinstance(value, tuple) for value in files.values())
     assert {names: after.get(names) for names in files} == files

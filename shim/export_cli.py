@@ -64,6 +64,8 @@ def _export_to_mlflow(engine: Engine, target: str, store: Store | None, slug: st
         exported = to_folder(source, files, Path(target), lambda noun, more: None)
     for noun, count in exported.counts.items():
         print(f"{count:>12,} {noun}")
+    for words in exported.left_out:
+        print(f"left out: {words}")
     for problem in exported.problems:
         print(f"problem: {problem}")
     return 1 if exported.problems else 0

@@ -45,6 +45,8 @@ EXPORTED = "mlflow-shim.exported"
 """The tag that is set last: what all of this was like when it was sent."""
 
 PARENT = "mlflow.parentRunId"
+VERSIONS_OF_MODEL = "mlflow.modelVersions"
+"""A tag of logged models that the server writes itself, as versions are made of them."""
 
 METRICS, PAIRS = 1000, 100
 """How many metrics, and how many params or tags, a server takes at once."""
@@ -326,7 +328,7 @@ class _Sending:
                         sent = Sent(there.info.model_id, there.info.artifact_uri, tags.get(EXPORTED, ""))
                         self._models[tags[MODEL_ID]] = sent
         except NotFound:
-            self._done.problems.append("logged models: a server of MLflow 2 has none, so they are left out")
+            self._done.left_out.append("logged models: a server of MLflow 2 has none, so they are left out")
             return
         for models in self._source.logged_models():
             for model in models:
@@ -347,7 +349,7 @@ class _Sending:
     def _logged_model(self, model: LoggedModel) -> None:
         """Send a model with its points. A deleted one is left out: the server would not show it to a second export."""
         if model.deleted_at is not None or model.experiment in self._deleted:
-            self._done.problems.append(f"logged model {model.model_id}: it is deleted, so it is left out")
+            self._done.left_out.append(f"logged model {model.model_id}: it is deleted, so it is left out")
             return
         points = [(run_id, point) for some in self._source.model_points([model]) for run_id, of in some for point in of]
         digest = hashlib.sha256(msgspec.json.encode(model) + repr(points).encode())
@@ -375,7 +377,8 @@ class _Sending:
         if model.status in ("ready", "failed"):
             status = "LOGGED_MODEL_READY" if model.status == "ready" else "LOGGED_MODEL_UPLOAD_FAILED"
             self._server.write("PATCH", path, Anything, model_id=sent.id, status=status)
-        tags = _pairs({**model.tags, EXPORTED: digest.hexdigest()})
+        kept = {key: value for key, value in model.tags.items() if key != VERSIONS_OF_MODEL}
+        tags = _pairs({**kept, EXPORTED: digest.hexdigest()})
         self._server.write("PATCH", f"{path}/tags", Anything, model_id=sent.id, tags=tags)
         self._done.add("logged models", 1, self._tell)
 

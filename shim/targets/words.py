@@ -21,10 +21,11 @@ Tell: TypeAlias = Callable[[str, int], None]
 
 @dataclass
 class Exported:
-    """How much has been written of each noun, and what could not be, in a line each."""
+    """How much has been written of each noun; in a line each what could not be, and what there is no place for."""
 
     counts: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def add(self, noun: str, more: int, tell: Tell) -> None:
         """Count more of a noun, and tell it."""
