@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from native_api.core import accounts, audit, clock, projects, stores
+from native_api.core import accounts, audit, clock, db, projects, stores
 from native_api.core.errors import Invalid
 from native_api.core.projects import DEFAULT
 from native_api.settings import Settings
@@ -78,7 +78,8 @@ def import_(settings: Settings, given: Given) -> int:
                 homes = importing.bring_in(intake, source, tell, copying)
             verified = None
             if given["verify"] != "none" and not intake.dry_run:
-                verified = verification.compare(engine, project_id, source, homes, all_=given["verify"] == "full")
+                with opened(settings, db.create_reader) as reader:  # a writer's would keep a server from writing
+                    verified = verification.compare(reader, project_id, source, homes, all_=given["verify"] == "full")
     _print(intake, verified)
     if given["report"]:
         _write(Path(given["report"]), given, started_at, intake, verified)

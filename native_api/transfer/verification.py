@@ -47,7 +47,8 @@ class Verified:
 def compare(engine: Engine, project_id: str, source: Source, homes: Mapping[str, Home], *, all_: bool) -> Verified:
     """Compare a source with what is here: all of it, or of its runs a sample, and of the others that they are there.
 
-    What is here beside that is no difference, nor where artifacts are, nor the short ids of experiments.
+    What is here beside that is no difference, nor where artifacts are, nor the short ids of experiments. `engine` is a
+    reader's: it takes as long as both sides take to be read.
     """
     seen = Verified()
     with engine.connect() as conn:

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from native_api.transfer.records import Run
 from shim import cli, transfer_cli
 from tests.native_api.transfer.memory import Memory, make
 
@@ -35,6 +38,24 @@ def test_it_says_what_was_done_and_compared(source: Memory, folder: Path, capsys
     assert all(
         (count["created"], count["updated"]) == (0, 0) for count in json.loads(report.read_text())["changed"].values()
     )
+
+
+def test_others_can_write_whenever_the_source_is_read(
+    source: Memory, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, reads = Memory.runs, 0
+
+    def write_beside(self: Memory) -> Iterator[Sequence[Run]]:
+        nonlocal reads
+        for batch in runs(self):
+            reads += 1
+            with closing(sqlite3.connect(folder / "own.db", timeout=0.1, isolation_level=None)) as conn:
+                conn.execute("BEGIN IMMEDIATE")
+            yield batch
+
+    monkeypatch.setattr(Memory, "runs", write_beside)
+    assert run(folder, "--verify", "full") == 0
+    assert reads == 4
 
 
 def test_a_dry_run_leaves_the_database_as_it_is(
