@@ -47,7 +47,7 @@ def run(run_id: str, experiment_key: str = "7", status: str = "finished", delete
         deleted_at=deleted_at,
         params={"lr": "0.1", "long": "ü" * 3_000},
         tags={"mlflow.user": "ada", "mlflow.source.name": "train.py"},
-        inputs=[NewInput("iris", "d1", "local", "/iris.csv", "{}", "{}", context="training", tags={"a": "b"})],
+        inputs=[NewInput("petals", "d1", "local", "/petals.csv", "{}", "{}", context="training", tags={"a": "b"})],
         models=[RunModel("output", MODEL, 3)],
         points="",
     )
@@ -162,7 +162,7 @@ def make() -> Memory:
             SECOND: {LOSS: [(0, 1, 2.0, 0, 0)]},
         },
         has_logged=[logged],
-        has_model_points=[(FIRST, [ModelPoint(MODEL, LOSS, 1, 5, 0.5, 0, "iris", "d1")])],
+        has_model_points=[(FIRST, [ModelPoint(MODEL, LOSS, 1, 5, 0.5, 0, "petals", "d1")])],
         has_registered=[
             RegisteredModel("detector", "finds", 29_000, 32_000, {"owner": "ada"}, {"champion": 3}, [version], 5)
         ],

@@ -63,7 +63,7 @@ def test_lines_are_as_mlflow_writes_them(tmp_path: Path) -> None:
     run = tmp_path / "mlruns/7" / FIRST
     assert (run / "metrics/val/accuracy").read_text() == "5 nan 0\n5 inf 1\n5 -inf -1\n5 0.5 1\n"
     line = (tmp_path / "mlruns/7/models" / MODEL / "metrics/loss").read_text()
-    assert line == f"5 0.5 1 {FIRST} iris d1\n"
+    assert line == f"5 0.5 1 {FIRST} petals d1\n"
     assert (run / "tags/mlflow.runName").read_text() == "run 1"
     assert (tmp_path / "mlruns/models/detector/aliases/champion").read_text() == "3"
     assert meta(run)["status"] == 3

@@ -36,7 +36,7 @@ def given() -> Memory:
     number = next(_numbers)
     made = make()
     # MLflow's rule: a model's point is one of its run as well.
-    made.has_model_points = [(FIRST, [ModelPoint(MODEL, LOSS, 1, 101, 0.5, 0, "iris", "d1")])]
+    made.has_model_points = [(FIRST, [ModelPoint(MODEL, LOSS, 1, 101, 0.5, 0, "petals", "d1")])]
     made.has_runs = [replace(one, artifact_uri=f"s3://bucket{one.artifact_uri}") for one in made.has_runs]
     made.has_files = {f"s3://bucket{root}": files for root, files in made.has_files.items()}
     (registered,) = made.has_registered
