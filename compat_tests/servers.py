@@ -16,10 +16,15 @@ START_SECONDS = 90
 STOP_SECONDS = 15
 
 
-def ours(folder: Path, port: int) -> list[str]:
+def program() -> list[str]:
+    """How our program is called."""
     installed = Path(__file__).parents[1] / ".venv/bin/mlflow-shim"
+    return shlex.split(os.environ.get("MLFLOW_SHIM_COMMAND") or str(installed))
+
+
+def ours(folder: Path, port: int) -> list[str]:
     return [
-        *shlex.split(os.environ.get("MLFLOW_SHIM_COMMAND") or str(installed)),
+        *program(),
         *("serve", "--host", "127.0.0.1", "--port", str(port)),
         *("--database-url", f"sqlite:///{folder}/tracking.db"),
         *("--artifacts-destination", f"{folder}/artifacts"),
