@@ -1,4 +1,7 @@
-"""Imports from elsewhere: which sources were read, and what came from them. Purges that were begun."""
+"""Imports from elsewhere: which sources were read, and what came from them. Purges that were begun.
+
+A purge finds what a run told of models by the run.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -46,9 +49,11 @@ def upgrade() -> None:
         PrimaryKey("id", name=op.f("pk_purges")),
         sqlite_autoincrement=True,
     )
+    op.create_index(op.f("ix_logged_model_metrics_run_id"), "logged_model_metrics", ["run_id"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_logged_model_metrics_run_id"), "logged_model_metrics")
     op.drop_table("purges")
     op.drop_table("import_marks")
     op.drop_table("import_sources")

@@ -21,6 +21,8 @@ from native_api.core.errors import Problem
 
 AT_ONCE = 100
 """How many runs or logged models go in one transaction."""
+FILES_AT_ONCE = 2_000
+"""Runs with more files than this between them go in several. One run goes whole, however many it has."""
 POINTS_AT_ONCE = 20_000
 
 _e, _r, _m = t.experiments.c, t.runs.c, t.logged_models.c
@@ -86,9 +88,10 @@ def purge(engine: Engine, store: Store, overdue: Overdue) -> Purged:
     """
     purged = Purged()
     _clear(engine, store, purged)  # what the last time has left
-    for ids in _pages(engine, t.runs, overdue):
-        with audit.transaction(engine) as conn:
-            _purge_runs(conn, overdue, ids, purged)
+    for runs in _pages(engine, t.runs, overdue):
+        for portion in _portions(engine, runs):
+            with audit.transaction(engine) as conn:
+                _purge_runs(conn, overdue, portion, purged)
     for ids in _pages(engine, t.logged_models, overdue):
         with audit.transaction(engine) as conn:
             _purge_logged_models(conn, overdue, ids, purged)
@@ -109,6 +112,23 @@ def _pages(engine: Engine, table: Table, overdue: Overdue) -> Iterator[Sequence[
             return
         yield ids
         after = ids[-1]
+
+
+def _portions(engine: Engine, runs: Sequence[int]) -> Iterator[list[int]]:
+    """The runs in their order, so many together as have few files between them."""
+    c = t.run_artifacts.c
+    with engine.connect() as conn:
+        counted = select(c.run_id, func.count()).where(db.among(conn, c.run_id, runs)).group_by(c.run_id)
+        files: dict[int, int] = dict(conn.execute(counted).all())
+    portion: list[int] = []
+    size = 0
+    for run in runs:
+        size += files.get(run, 0)
+        if portion and size > FILES_AT_ONCE:
+            yield portion
+            portion, size = [], files.get(run, 0)
+        portion.append(run)
+    yield portion
 
 
 def _held(conn: Connection, table: Table, overdue: Overdue, ids: Sequence[int]) -> Sequence[Any]:
@@ -214,11 +234,11 @@ def _clear(engine: Engine, store: Store, purged: Purged) -> None:
         if not noted:
             return
         after = noted[-1].id
-        _clear_model_points(engine, [note.run_id for note in noted if note.run_id is not None])
         cleared = []
         for note in noted:
             if note.run_id is not None:
                 _clear_points(engine, t.run_metric_values, "run_id", note.run_id)
+                _clear_points(engine, t.logged_model_metrics, "run_id", note.run_id)  # of models that stay
             if note.logged_model_id is not None:
                 _clear_points(engine, t.logged_model_metrics, "logged_model_id", note.logged_model_id)
             if note.artifact_key is None or _clear_files(engine, store, note.artifact_key, odd_roots, purged):
@@ -274,11 +294,3 @@ def _clear_points(engine: Engine, table: Table, owner: str, number: int) -> None
             conn.execute(delete(table).where(chunk))
         if last is None:
             return
-
-
-def _clear_model_points(engine: Engine, runs: Sequence[int]) -> None:
-    """What these runs told of models that stay; found by looking through the points of all models, once."""
-    if runs:
-        with audit.transaction(engine) as conn:
-            c = t.logged_model_metrics.c
-            conn.execute(delete(t.logged_model_metrics).where(db.among(conn, c.run_id, runs)))

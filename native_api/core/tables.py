@@ -539,7 +539,13 @@ class LoggedModelMetricColumns(TypedColumns):
 
 
 # No foreign keys, as in `run_metric_values`.
-logged_model_metrics = Table("logged_model_metrics", metadata, LoggedModelMetricColumns, sqlite_with_rowid=False)
+logged_model_metrics = Table(
+    "logged_model_metrics",
+    metadata,
+    LoggedModelMetricColumns,
+    Index(None, "run_id"),
+    sqlite_with_rowid=False,
+)
 
 
 class RegisteredModelColumns(TypedColumns):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, event, func, insert, select, update
 
 from native_api.core import audit, purges
 from native_api.core import tables as t
@@ -233,6 +233,63 @@ def test_files_of_another_run_in_its_folder_stay(target: Engine, world: Memory, 
     mark_deleted(target, t.runs, t.runs.c.run_id == FIRST, 100)
     assert len(purges.purge(target, store, Overdue(100)).elsewhere) == 1
     assert store.read(f"{inner}/file", 9).content == b"kept"
+
+
+def test_runs_with_many_files_go_in_several_transactions(
+    target: Engine, world: Memory, store: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = ids_of(target)
+    with target.begin() as conn:
+        artifact_id = conn.scalars(select(t.artifacts.c.artifact_id)).first()
+        link = {"artifact_id": artifact_id, "created_at": 1}
+        links = [
+            {**link, "run_artifact_id": f"{number}-{part}", "run_id": number, "path": None}
+            for run_id, number in runs.items()
+            for part in range({FIRST: 0, SECOND: 1, GONE: 1}[run_id])
+        ]
+        conn.execute(insert(t.run_artifacts), links)
+    together: list[int] = []
+    purge_runs = purges._purge_runs
+
+    def counted(conn: Any, overdue: Overdue, ids: Any, purged: Purged) -> None:
+        together.append(len(ids))
+        purge_runs(conn, overdue, ids, purged)
+
+    monkeypatch.setattr(purges, "_purge_runs", counted)
+    monkeypatch.setattr(purges, "FILES_AT_ONCE", 2)
+    mark_deleted(target, t.runs, t.runs.c.run_id.in_(runs), 100)
+    assert purges.purge(target, store, Overdue(100)).runs == 3  # of 2, 1 and 1 files, in some order
+    assert sorted(together) == [1, 2]
+    assert counts(target)["run_artifacts"] == 0
+
+
+def test_what_a_run_told_of_models_that_stay_goes_a_few_at_once_by_an_index(
+    target: Engine, world: Memory, store: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = ids_of(target)
+    with target.begin() as conn:
+        point = conn.execute(select(t.logged_model_metrics)).one()._asdict()
+        conn.execute(insert(t.logged_model_metrics), [{**point, "step": 1_000 + step} for step in range(10)])
+        conn.execute(insert(t.logged_model_metrics), [{**point, "run_id": numbers[SECOND]}])
+    sent: list[tuple[str, Any, int]] = []
+
+    def note(conn: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        if statement.startswith("DELETE FROM logged_model_metrics"):
+            sent.append((statement, values, cursor.rowcount))
+
+    event.listen(target, "after_cursor_execute", note)
+    monkeypatch.setattr(purges, "POINTS_AT_ONCE", 4)
+    mark_deleted(target, t.runs, t.runs.c.run_id == FIRST, 100)
+    purges.purge(target, store, Overdue(100))
+    event.remove(target, "after_cursor_execute", note)
+    assert [count for _, _, count in sent] == [4, 4, 3]
+    assert of_owner(target, "run_id", numbers[FIRST]) == {}
+    assert counts(target)["logged_model_metrics"] == 1
+    if target.dialect.name == "sqlite":
+        with target.connect() as conn:
+            for statement, values, _ in sent:
+                plan = [row[-1] for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+                assert [line for line in plan if "ix_logged_model_metrics_run_id" in line]
 
 
 def test_another_run_is_untouched(target: Engine, world: Memory, store: Folder) -> None:
