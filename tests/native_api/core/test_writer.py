@@ -153,24 +153,26 @@ async def test_two_that_wait_for_each_other_are_both_written(postgres_url: str) 
     engine = db.create_writer(db.parse_url(fresh_postgres(postgres_url, "deadlock")), 2)
     t.metadata.create_all(engine)
     writing = Writer(engine, 2)
-    both, tries = threading.Barrier(2), 0
+    both = threading.Barrier(2)
+    tries: list[tuple[str, ...]] = []
 
-    def hold(*keys: str) -> Callable[[Connection], None]:
-        def call(conn: Connection) -> None:
-            nonlocal tries
-            tries += 1
-            is_first = tries <= 2
+    def hold(*keys: str) -> Callable[[Connection], tuple[str, ...]]:
+        def call(conn: Connection) -> tuple[str, ...]:
+            is_first = keys not in tries
+            tries.append(keys)
             for key in keys:
                 conn.execute(update(t.metric_keys).where(t.metric_keys.c.key == key).values(key=key))
                 if is_first and key == keys[0]:
                     both.wait(10)
+            return keys
 
         return call
 
     await asyncio.gather(writing.write(add("a")), writing.write(add("b")))
     one = asyncio.ensure_future(writing.write(hold("a", "b")))
     await asyncio.sleep(0.1)  # one writer has taken it
-    await asyncio.gather(one, writing.write(hold("b", "a")))
-    assert tries == 3
+    first, second = await asyncio.gather(one, writing.write(hold("b", "a")))
+    assert (first, second) == (("a", "b"), ("b", "a"))
+    assert len(tries) > len(set(tries)) == 2  # who lost has tried again
     await writing.close()
     engine.dispose()
