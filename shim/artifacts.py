@@ -18,7 +18,7 @@ from native_api.core import places
 from native_api.core.access import Actor, Scope
 from native_api.core.artifacts import Arrival, forget
 from native_api.core.blobs import BLOCK, Entry, Store, Stored, safe_key
-from native_api.core.errors import Invalid
+from native_api.core.errors import Invalid, NotFound
 from native_api.core.places import Known, Place, Root
 from native_api.web.endpoint import Door, Incoming
 from shim import artifact_messages as m
@@ -82,9 +82,17 @@ class Files:
             await self.run(growing.abort)
 
     async def arrived(self, door: Door, actor: Actor, place: Place, stored: Stored) -> None:
-        """Record a file that is in its place, if it is a run's."""
-        if place.run:
-            await self.arrivals.record(door, Arrival(actor, place, *stored))
+        """Record a file that is in its place, if it is a run's. Raises NotFound, and leaves nothing of the file, if
+        the run has been purged meanwhile.
+        """
+        if not place.run:
+            return
+        try:
+            await self.arrivals.record(door, Arrival(actor, place, stored.size, stored.sha256))
+        except NotFound:
+            self.known.forget(place)
+            await self.run(self.store.take_back, place.key, stored)
+            raise
 
     async def download(self, door: Door, actor: Actor, request: Request) -> Response:
         """The file of the path."""

@@ -71,10 +71,14 @@ class Entry(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What is known of a file that has arrived: its size in bytes, and its SHA-256 in hex digits if it was seen."""
+    """What is known of a file that has arrived: its size in bytes, and its SHA-256 in hex digits if it was seen.
+
+    The version is the one that `Found` has until the file is replaced.
+    """
 
     size: int
     sha256: str | None
+    version: str | None
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,13 @@ class Store(Protocol):
         """What a directory holds that can be asked for, by name; nothing for a file or what is not there."""
 
     def delete(self, key: str) -> None:
-        """Remove a file, or a directory with all that is below it. What is not there is fine."""
+        """Remove a file, or a directory with all that is below it. What is not there is fine.
+
+        Raises OSError for what cannot be removed; all that can be is.
+        """
+
+    def take_back(self, key: str, stored: Stored) -> None:
+        """Remove the file that has arrived under this key, unless another has taken its place."""
 
     def direct(self) -> Direct | None:
         """How clients move files past this server; None where they cannot."""

@@ -21,6 +21,9 @@ from native_api.core.errors import Conflict, Invalid, NotFound
 UPLOADS = ".uploads"
 """Where files grow until they are complete, and where deleted ones go to be removed."""
 
+DELETED = "deleted-"
+"""How the names of those begin that go: whoever starts removes what a process that was killed has left of them."""
+
 ABANDONED_SECONDS = 24 * 3600
 """After so long without a byte, an upload is taken for one whose process has ended."""
 
@@ -46,7 +49,7 @@ class Folder:
     """A Store in a folder. Symbolic links below it are not followed: what lies behind one is as good as absent."""
 
     def __init__(self, root: Path) -> None:
-        """Makes the root if need be, and clears what uploads that ended long ago have left there."""
+        """Makes the root if need be, and clears what deletes, and uploads that ended long ago, have left there."""
         root.mkdir(parents=True, exist_ok=True)
         self._root = os.path.realpath(root)
         self._uploads = os.path.join(self._root, UPLOADS)
@@ -55,8 +58,10 @@ class Folder:
         os.makedirs(self._uploads, exist_ok=True)
         for left in list(os.scandir(self._uploads)):
             with suppress(FileNotFoundError):  # another process clears them too
-                if left.stat(follow_symlinks=False).st_mtime < time.time() - ABANDONED_SECONDS:
-                    _remove(left.path)
+                age = time.time() - left.stat(follow_symlinks=False).st_mtime
+                if age > ABANDONED_SECONDS or left.name.startswith(DELETED):
+                    with suppress(OSError):  # a locked one is no reason not to start
+                        _remove(left.path)
 
     def open_upload(self, key: str) -> Upload:
         with _conflicts(key):
@@ -97,7 +102,7 @@ class Folder:
                 content = opened.read(now.st_size) if now.st_size <= at_most else None
         except FileNotFoundError:  # deleted just now
             raise NotFound("artifact", key) from None
-        return Found(now.st_size, now.st_mtime, f"{now.st_mtime_ns}-{now.st_size}", content, found.blocks)
+        return Found(now.st_size, now.st_mtime, _version(now), content, found.blocks)
 
     def entries(self, key: str) -> list[Entry]:
         with suppress(NotFound, FileNotFoundError, NotADirectoryError), os.scandir(self._find(key)[0]) as found:
@@ -105,15 +110,34 @@ class Folder:
         return []
 
     def delete(self, key: str) -> None:
-        """As of any Store; all that goes is gone in one instant."""
+        """As of any Store; all that goes is gone in one instant. What cannot be removed is put back in its place."""
         if not key:
             raise Invalid("Invalid path")
-        grave = self._new_name()
+        grave = os.path.join(self._uploads, DELETED + new_id())
         os.makedirs(self._uploads, exist_ok=True)
         with suppress(NotFound, FileNotFoundError, NotADirectoryError):
             path, _ = self._find(key)
             os.replace(path, grave)
-            _remove(grave)
+            try:
+                _remove(grave)
+            except OSError as error:
+                _put_back(grave, path)
+                raise OSError(error.errno, f"{error.strerror}: {os.path.basename(error.filename)!r}") from None
+            finally:
+                self._syncs.sync(os.path.dirname(path))
+
+    def take_back(self, key: str, stored: Stored) -> None:
+        """As of any Store."""
+        grave = self._new_name()
+        with suppress(NotFound, FileNotFoundError, NotADirectoryError):
+            path, found = self._find(key)
+            if not found or _version(found) != stored.version:
+                return
+            os.replace(path, grave)
+            if _version(os.lstat(grave)) == stored.version:
+                os.unlink(grave)
+            else:  # another has come just now
+                _put_back(grave, path)
             self._syncs.sync(os.path.dirname(path))
 
     def direct(self) -> None:
@@ -173,6 +197,7 @@ class Upload:
     def finish(self) -> Stored:
         with self._file:
             os.fsync(self._file.fileno())
+            version = _version(os.fstat(self._file.fileno()))
         folder = os.path.dirname(self._path)
         with _conflicts(self._key):
             for attempts_left in reversed(range(100)):
@@ -187,7 +212,7 @@ class Upload:
         for directory in (folder, *changed):
             with suppress(FileNotFoundError):
                 self._syncs.sync(directory)
-        return Stored(self._size, self._hash.hexdigest())
+        return Stored(self._size, self._hash.hexdigest(), version)
 
     def abort(self) -> None:
         self._file.close()
@@ -224,6 +249,20 @@ def _entry(item: os.DirEntry[str]) -> Entry | None:
     if stat.S_ISDIR(found.st_mode):
         return Entry(item.name, True, 0)
     return Entry(item.name, False, found.st_size) if stat.S_ISREG(found.st_mode) else None
+
+
+def _put_back(moved: str, path: str) -> None:
+    """Have it where it was, unless something new is there."""
+    with suppress(OSError):
+        if os.path.isdir(moved):
+            os.rename(moved, path)  # which replaces no file, and no folder with something in it
+        else:
+            os.link(moved, path)
+            os.unlink(moved)
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_mtime_ns}-{found.st_size}"
 
 
 def _make(folder: str) -> list[str]:
@@ -285,8 +324,11 @@ def _sync(folder: str) -> None:
 
 
 def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)  # another process may be at it too
-    else:
-        with suppress(FileNotFoundError):
+    """Remove it as far as that can be done; raises OSError for what is left. Another process may be at it too."""
+    with suppress(FileNotFoundError):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+            if os.path.isdir(path):
+                shutil.rmtree(path)  # which says why not
+        else:
             os.unlink(path)

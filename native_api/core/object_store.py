@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import obstore
@@ -72,8 +72,8 @@ class Objects:
     def put(self, key: str, block: Sequence[bytes]) -> Stored:
         content = b"".join(block)
         with _failures(key):
-            obstore.put(self._bucket, key, content, attributes=_attributes(key), use_multipart=False)
-        return Stored(len(content), hashlib.sha256(content).hexdigest())
+            made = obstore.put(self._bucket, key, content, attributes=_attributes(key), use_multipart=False)
+        return Stored(len(content), hashlib.sha256(content).hexdigest(), made["e_tag"])
 
     def read(self, key: str, at_most: int) -> Found:
         with _failures(key):
@@ -115,6 +115,12 @@ class Objects:
             for files in obstore.list(self._bucket, key, chunk_size=DELETED_AT_ONCE):
                 self._delete([file["path"] for file in files])
             self._delete([key])
+
+    def take_back(self, key: str, stored: Stored) -> None:
+        """As of any Store. A bucket names a version by what is in it: the same again is the same file."""
+        with _failures(key), suppress(FileNotFoundError):
+            if stored.version and obstore.head(self._bucket, key)["e_tag"] == stored.version:
+                self._delete([key])
 
     def _delete(self, keys: Sequence[str]) -> None:
         try:
@@ -171,8 +177,11 @@ class Upload:
             self._writer.close()
             if not self._size:  # a writer that was given nothing leaves nothing
                 obstore.put(self._bucket, self._key, b"", attributes=_attributes(self._key))
-        self._is_finished = True
-        return Stored(self._size, self._hash.hexdigest())
+            self._is_finished = True
+            version = None
+            with suppress(FileNotFoundError):  # deleted just now
+                version = obstore.head(self._bucket, self._key)["e_tag"]
+        return Stored(self._size, self._hash.hexdigest(), version)
 
     def abort(self) -> None:
         if not self._is_finished:

@@ -125,7 +125,7 @@ def find_place(conn: Connection, actor: Actor, key: str) -> Place | None:
 
 class Known:
     """Runs and logged models that places were found in before, by their ids: what is kept of them never changes once
-    it is committed.
+    it is committed, until they are purged.
 
     Only the places of committed ones may be noted.
     """
@@ -139,6 +139,11 @@ class Known:
             if len(self._homes) >= MAX_KNOWN:
                 self._homes.clear()
             self._homes[place.home.name] = place.home
+
+    def forget(self, place: Place) -> None:
+        """What the place is in has gone from the database. Something new may have its name."""
+        if place.home:
+            self._homes.pop(place.home.name, None)
 
     def get_place(self, actor: Actor, key: str, scope: Scope = Scope.READ) -> Place | None:
         """As `get_place`, without the database; None where it has to be asked."""

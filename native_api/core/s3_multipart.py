@@ -76,10 +76,11 @@ class S3Multipart:
         except NotFound:
             # A client whose answer was lost asks again, and the upload is no more: is this the file that it made?
             size, etag = self._head(key)
-            if etag != _etag(parts):
+            if etag.strip('"') != _etag(parts):
                 raise
-            return Stored(size, None)
-        return Stored(self._head(key)[0], None)
+        else:
+            size, etag = self._head(key)
+        return Stored(size, None, etag)
 
     def abort(self, key: str, upload_id: str) -> None:
         try:
@@ -92,7 +93,7 @@ class S3Multipart:
         url = resigned(self._sign(key, SECONDS), self._secret, "HEAD", {})
         try:
             with urlopen(Request(url, method="HEAD"), timeout=SECONDS) as answer:
-                return int(answer.headers["Content-Length"]), answer.headers["ETag"].strip('"')
+                return int(answer.headers["Content-Length"]), answer.headers["ETag"]
         except HTTPError as error:
             raise (
                 NotFound("artifact", key) if error.code == 404 else Unavailable("The store of artifacts is")

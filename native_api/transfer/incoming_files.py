@@ -106,7 +106,7 @@ def _copy(intake: Intake, store: Store, files: Files, owner: Owner, root: Place,
         try:
             for block in files.read(owner.artifact_uri, path):
                 upload.write([block])
-            size, sha256 = upload.finish()
+            size, sha256, _ = upload.finish()
         finally:
             upload.abort()
         run = root.run and InRun(root.run.id, root.run.run_id, root.run.uri, path)

@@ -13,9 +13,10 @@ import pytest
 from sqlalchemy import select
 from starlette.types import Message
 
-from native_api.core import db, folder
+from native_api.core import clock, db, folder, purges
 from native_api.core import tables as t
 from native_api.core.blobs import BLOCK
+from native_api.core.purges import Overdue
 from native_api.settings import Settings
 from shim.app import create_app
 from tests.asgi import Caller
@@ -165,6 +166,33 @@ async def test_an_upload_that_cannot_be_written_leaves_nothing(
         assert answer.status == 500
         assert b"space" not in answer.body
         assert (await Caller(app)("GET", f"{below}/a")).status == 404
+    assert uploading(settings) == []
+
+
+@pytest.mark.parametrize("size", [1000, 3 * BLOCK])
+async def test_a_file_of_a_run_that_was_purged_meanwhile_leaves_nothing(
+    http: httpx.AsyncClient, mlflow: MLflow, settings: Settings, size: int
+) -> None:
+    experiment = await mlflow.experiment()
+    gone, stays = await mlflow.run(experiment), await mlflow.run(experiment)
+    for run in (gone, stays):
+        assert (await http.put(f"{PROXY}/{experiment}/{run}/artifacts/a", content=b"1")).status_code == 200
+    await mlflow("runs/delete", run_id=gone)
+    engine = db.create_writer(db.parse_url(settings.database_url))
+    with engine.connect() as conn:
+        row = conn.execute(select(t.runs).where(t.runs.c.run_id == gone)).one()._asdict()
+    purged = purges.purge(engine, folder.Folder(Path(settings.artifacts_destination)), Overdue(clock.now()))
+    assert purged.runs >= 1
+    answer = await http.put(f"{PROXY}/{experiment}/{gone}/artifacts/a", content=some_bytes(size))
+    assert answer.status_code == 404
+    files = (path for path in Path(settings.artifacts_destination).rglob("*") if path.is_file())
+    assert [path for path in files if gone in path.parts] == []
+    with engine.begin() as conn:  # it comes in again, as by an import
+        conn.execute(t.runs.insert().values({name: value for name, value in row.items() if name != "id"}))
+    engine.dispose()
+    answer = await http.put(f"{PROXY}/{experiment}/{gone}/artifacts/a", content=some_bytes(size))
+    assert answer.status_code == 200
+    assert (await http.get(f"{PROXY}/{experiment}/{stays}/artifacts/a")).content == b"1"
     assert uploading(settings) == []
 
 

@@ -102,7 +102,7 @@ class Server(Place):
         key = self.key(run_id, path)
         stored = self.store.put(key, [content])
         with audit.transaction(self.engine) as conn:
-            artifacts.record(conn, self.actor, places.get_place(conn, self.actor, key), *stored)
+            artifacts.record(conn, self.actor, places.get_place(conn, self.actor, key), stored.size, stored.sha256)
 
     def delete(self, run_id: str, path: str) -> None:
         key = self.key(run_id, path)

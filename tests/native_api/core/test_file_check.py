@@ -26,7 +26,7 @@ def store(conn: Connection, actor: Actor, tmp_path: Path, monkeypatch: pytest.Mo
     store = Folder(tmp_path)
     store.put("m/other", [b"other"])
     stored = store.put(KEY, [b"abc"])
-    artifacts.record(conn, actor, places.get_place(conn, actor, KEY), *stored)
+    artifacts.record(conn, actor, places.get_place(conn, actor, KEY), stored.size, stored.sha256)
     return store
 
 
@@ -76,7 +76,7 @@ def test_what_clients_keep_elsewhere_is_not_looked_for(conn: Connection, store: 
 def test_what_was_replaced_or_deleted_meanwhile_is_no_finding(conn: Connection, actor: Actor, store: Folder) -> None:
     stored = store.put(KEY, [b"longer"])
     place = places.get_place(conn, actor, KEY)
-    assert look(conn, store, lambda: artifacts.record(conn, actor, place, *stored)) == ""
+    assert look(conn, store, lambda: artifacts.record(conn, actor, place, stored.size, stored.sha256)) == ""
     store.delete(KEY)
     check = FileCheck(store, lambda _: [])  # the row is gone by then
     assert list(check.examine(conn)) == []
@@ -86,7 +86,8 @@ def test_rows_come_in_pages(conn: Connection, actor: Actor, store: Folder, monke
     monkeypatch.setattr(file_rows, "AT_ONCE", 2)
     for name in "bcde":
         key = f"e/{RUN}/artifacts/{name}"
-        artifacts.record(conn, actor, places.get_place(conn, actor, key), *store.put(key, [b"x"]))
+        stored = store.put(key, [b"x"])
+        artifacts.record(conn, actor, places.get_place(conn, actor, key), stored.size, stored.sha256)
     found = list(file_rows.pages(conn))
     assert [len(page) for page in found] == [2, 2, 1]
     assert {row.run_artifact_id for page in found for row in page} == set(

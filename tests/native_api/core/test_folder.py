@@ -8,11 +8,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from native_api.core import blobs
 from native_api.core import folder as folders
 from native_api.core.blobs import Entry, Stored, safe_key
 from native_api.core.errors import Conflict, Invalid, NotFound, Problem
@@ -129,7 +131,10 @@ def waiting(store: Folder) -> list[str]:
 
 
 def test_a_file_comes_back_as_it_went_in(store: Folder) -> None:
-    assert put(store, "0/run/artifacts/a+b c.txt", b"one ", b"", b"two") == (7, hashlib.sha256(b"one two").hexdigest())
+    assert put(store, "0/run/artifacts/a+b c.txt", b"one ", b"", b"two")[:2] == (
+        7,
+        hashlib.sha256(b"one two").hexdigest(),
+    )
     assert read(store, "0/run/artifacts/a+b c.txt") == b"one two"
     assert store.file("0/run/artifacts/a+b c.txt").stat.st_size == 7
     assert put(store, "empty")[0] == 0
@@ -147,7 +152,7 @@ def test_a_file_is_seen_only_when_it_is_finished(store: Folder) -> None:
 
 
 def test_a_file_may_be_put_in_one_go(store: Folder) -> None:
-    assert store.put("a/b", [b"1", b"", b"23"]) == (3, hashlib.sha256(b"123").hexdigest())
+    assert store.put("a/b", [b"1", b"", b"23"])[:2] == (3, hashlib.sha256(b"123").hexdigest())
     assert read(store, "a/b") == b"123"
     with pytest.raises(Conflict):
         store.put("a", [b"1"])
@@ -262,6 +267,56 @@ def test_deleting_takes_all_that_is_below(store: Folder, folder: Path) -> None:
     assert waiting(store) == []
 
 
+def test_what_cannot_be_removed_is_told_and_is_where_it_was(store: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("a/b/locked/c", "a/b/d", "a/e"):
+        put(store, key, b"x")
+    unlink = os.unlink
+
+    def refuse(path: Any, **more: Any) -> None:
+        if os.path.basename(path) == "c":
+            raise PermissionError(13, "Permission denied", path)
+        unlink(path, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        with pytest.raises(PermissionError, match="'c'"):
+            store.delete("a/b")
+    assert [blob.key for blob in blobs.walk(store, "a")] == ["a/b/locked/c", "a/e"]
+    assert waiting(store) == []
+    store.delete("a/b")
+    assert [blob.key for blob in blobs.walk(store, "a")] == ["a/e"]
+    assert waiting(store) == []
+
+
+def test_what_came_meanwhile_stays_when_something_cannot_be_removed(
+    store: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, "a/locked", b"old")
+
+    def refuse(path: str) -> None:
+        put(store, "a/new", b"new")
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(folders, "_remove", refuse)
+    with pytest.raises(PermissionError):
+        store.delete("a")
+    assert [blob.key for blob in blobs.walk(store, "a")] == ["a/new"]
+
+
+def test_what_replaces_a_file_while_it_is_taken_back_stays(store: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = put(store, "a", b"old")
+
+    def replaced_first(name: str, target: str) -> None:
+        monkeypatch.undo()
+        put(store, "a", b"new")
+        os.replace(name, target)
+
+    monkeypatch.setattr(os, "replace", replaced_first)
+    store.take_back("a", stored)
+    assert read(store, "a") == b"new"
+    assert waiting(store) == []
+
+
 def test_not_everything_can_be_deleted_at_once(store: Folder) -> None:
     with pytest.raises(Invalid):
         store.delete("")
@@ -350,6 +405,23 @@ def test_a_start_clears_only_what_ended_long_ago(folder: Path) -> None:
     running.write([b"x"])
     running.finish()
     assert read(store, "a") == b"x"
+
+
+def test_a_start_removes_what_a_killed_delete_has_left(store: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(path: str) -> None:
+        raise KeyboardInterrupt
+
+    put(store, "a/b", b"x")
+    running = store.open_upload("c")
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "_remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.delete("a")
+    assert store.entries("a") == []
+    assert len(waiting(store)) == 2
+    Folder(Path(store._root))
+    assert len(waiting(store)) == 1
+    running.abort()
 
 
 def test_files_have_the_permissions_of_others_made_here(store: Folder, folder: Path) -> None:
