@@ -56,10 +56,10 @@ class Destination:
 
     def count(self, table: str) -> int:
         """How many rows a table has; none where there is no table yet."""
-        read_only = self.url.replace("sqlite:///", "sqlite:///file:") + "?mode=ro&uri=true"
-        engine = create_engine(
-            read_only if self.url.startswith("sqlite:") else with_driver(self.url), poolclass=NullPool
-        )
+        place = with_driver(self.url)
+        if place.startswith("sqlite:"):  # only to read, or SQLite makes the file that is not there yet
+            place = place.replace("sqlite:///", "sqlite:///file:") + "?mode=ro&uri=true"
+        engine = create_engine(place, poolclass=NullPool)
         with suppress(DBAPIError), engine.connect() as connection:
             return int(connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
         return 0
