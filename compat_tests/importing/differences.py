@@ -1,5 +1,6 @@
 """What may be another before and after an import, and why; anything else that differs is a fault."""
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,10 +23,8 @@ class Allowed(NamedTuple):
 
 def finite(value: Any) -> Any:
     """Values with infinities as MLflow's databases and our server show them."""
-    if isinstance(value, list):
-        return sorted((finite(one) for one in value), key=repr)
-    if isinstance(value, tuple):
-        return tuple(finite(one) for one in value)
+    if isinstance(value, list | tuple):
+        return type(value)(finite(one) for one in value)
     return {"inf": LARGEST, "-inf": f"-{LARGEST}"}.get(value, value) if isinstance(value, str) else value
 
 
@@ -37,42 +36,34 @@ STEPLESS = (
 
 ALLOWED = [
     Allowed(
-        lambda names, before, after: names[-1] in ("artifact_uri", "artifact_location", "source"),
+        lambda names, before, after: is_place_here(names, str(after)),
         "Files that were copied are elsewhere. That they are the same files is seen by their bytes",
     ),
     Allowed(
-        lambda names, before, after: names[0] == "experiment" and names[1] == "Default",
-        "Every server has its own default experiment, made when it first started",
-    ),
-    Allowed(
-        lambda names, before, after: names[-1] == "experiment_id",
-        "Another id where that of the source was taken; that it is the right experiment is seen by its runs",
-    ),
-    Allowed(
-        lambda names, before, after: names[0] == "run" and finite(before) == finite(after),
+        lambda names, before, after: names[0] == "run" and finite(before) == after,
         "Folders of files keep infinities, which MLflow's databases and our server show as the largest double",
     ),
     Allowed(
-        lambda names, before, after: (
-            "history" in names and set(finite(before)) == set(finite(after)) and len(set(after)) == len(after)
-        ),
+        lambda names, before, after: "history" in names and sorted(set(finite(before))) == after,
         "Folders of files keep a point that was logged twice twice; MLflow's databases and we keep it once",
     ),
     Allowed(
-        lambda names, before, after: names[0] == "run" and unsigned(before) == unsigned(after),
-        "Folders of files keep the sign of zero, which MLflow's SQLite databases and ours do not",
+        lambda names, before, after: names[0] == "run" and unsigned(before) == after,
+        "Folders of files and PostgreSQL keep the sign of zero, which SQLite does not",
     ),
     Allowed(
-        lambda names, before, after: names[-1] == "latest_versions" and said_of(before) == said_of(after),
-        "The places of files, again, in what a model says of its versions. There, folders of files name aliases too, "
-        "databases do not; and no run is the empty name of a run here, as it is where MLflow's own server made it",
+        lambda names, before, after: names[-1] == "latest_versions" and said_of(before) == after,
+        "In what a model says of its versions folders of files name aliases too, databases do not; "
+        "and no run is the empty name of a run here, as it is where MLflow's own server made it",
     ),
     Allowed(
         lambda names, before, after: names[-1] == "listing" and before == sized(after),
         "MLflow's servers, and ours, do not say the size of an empty file; who reads a folder without one sees it",
     ),
     Allowed(
-        lambda names, before, after: (before, after) == ("RESOURCE_DOES_NOT_EXIST", "INTERNAL_ERROR"),
+        lambda names, before, after: (
+            (names[-1], before, after) == ("files", "RESOURCE_DOES_NOT_EXIST", "INTERNAL_ERROR")
+        ),
         "What a client says of a model without files, in a folder and through a server",
     ),
     Allowed(
@@ -88,16 +79,30 @@ ALLOWED = [
 ]
 
 
+PLACES = {
+    ("experiment", "artifact_location"): r"mlflow-artifacts:/\d+",
+    ("run", "artifact_uri"): r"mlflow-artifacts:/\d+/{id}/artifacts",
+    ("logged model", "artifact_location"): r"mlflow-artifacts:/\d+/models/{id}/artifacts",
+}
+"""Where our server keeps files, by what has them and the field that says so."""
+
+
+def is_place_here(names: Names, value: str) -> bool:
+    """Whether a server of ours would itself have chosen this place for the files of what is named."""
+    place = PLACES.get((names[0], names[-1]))
+    return place is not None and re.fullmatch(place.replace("{id}", re.escape(names[1])), value) is not None
+
+
 def unsigned(value: Any) -> Any:
     """Values without the sign of zero."""
     if isinstance(value, list | tuple):
-        return [unsigned(one) for one in value]
+        return type(value)(unsigned(one) for one in value)
     return "0.0" if value == "-0.0" else value
 
 
 def said_of(versions: Any) -> Any:
-    """What is said of versions, but for places and aliases."""
-    fields = [{**version, "source": "", "aliases": [], "run_id": version["run_id"] or ""} for version in versions]
+    """What is said of versions as MLflow's databases and our server say it."""
+    fields = [{**version, "aliases": [], "run_id": version["run_id"] or ""} for version in versions]
     return sorted(fields, key=repr)
 
 

@@ -177,7 +177,7 @@ def version(
     """A version of a registered model; stage and status are MLflow's words."""
     return Version(
         version=number,
-        description=description or None,
+        description=description,
         source=source or "",
         storage_uri=storage_location or source or "",
         run_id=run_id or "",

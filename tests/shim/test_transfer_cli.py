@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import httpx
+import msgspec
 import pytest
 
 from native_api.transfer.records import Run
 from shim import cli, transfer_cli
+from shim.sources import files
+from shim.sources.connection import Connection
 from tests.native_api.transfer.memory import Memory, make
 
 
@@ -21,7 +25,11 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
 
 def run(folder: Path, *arguments: str) -> int:
-    return cli.main(["import", "memory", "--database-url", f"sqlite:///{folder / 'own.db'}", *arguments])
+    return import_("memory", folder, *arguments)
+
+
+def import_(source: str, folder: Path, *arguments: str) -> int:
+    return cli.main(["import", source, "--database-url", f"sqlite:///{folder / 'own.db'}", *arguments])
 
 
 def test_it_says_what_was_done_and_compared(source: Memory, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,6 +46,26 @@ def test_it_says_what_was_done_and_compared(source: Memory, folder: Path, capsys
     assert all(
         (count["created"], count["updated"]) == (0, 0) for count in json.loads(report.read_text())["changed"].values()
     )
+
+
+def test_files_are_asked_for_with_the_password_in_the_address(
+    source: Memory, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("USERNAME", "PASSWORD", "TOKEN"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+    source.location = "http://mlflow"
+    source.has_runs[0] = msgspec.structs.replace(source.has_runs[0], artifact_uri="mlflow-artifacts:/7/files")
+    sent: list[str | None] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("Authorization"))
+        return httpx.Response(200, json={"files": []})
+
+    transport = httpx.MockTransport(handle)
+    monkeypatch.setattr(files, "Connection", lambda url, workspace: Connection(url, workspace, transport))
+    given = "--copy-artifacts", "--artifacts-destination", str(folder / "artifacts"), "--verify", "none"
+    assert import_("http://u:p@mlflow", folder, *given) == 0
+    assert sent == ["Basic dTpw"]
 
 
 def test_others_can_write_whenever_the_source_is_read(

@@ -173,7 +173,7 @@ ROWS: dict[str, list[dict[str, object]]] = {
             "version": version,
             "creation_time": version,
             "last_updated_time": 10 + version,
-            "description": None,
+            "description": None if version == 1 else "",
             "current_stage": stage,
             "source": f"/a/0/first/{version}",
             "storage_location": f"/stored/{version}",
@@ -352,6 +352,7 @@ def test_registered_models_come_without_deleted_versions(source: Database, relea
     stored = "/a/0/first/1" if release == "1.30" else "/stored/1"
     assert (first.source, first.storage_uri, first.created_at, first.updated_at) == ("/a/0/first/1", stored, 1, 11)
     assert (second.version, second.stage, second.tags) == (2, "none", {"k": "v"})
+    assert (first.description, second.description) == (None, "")
 
 
 def test_only_one_workspace_is_read(tmp_path: Path) -> None:

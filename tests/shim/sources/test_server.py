@@ -132,7 +132,8 @@ async def test_all_that_a_server_has_is_read(
     registered = found.registered[name]
     assert (registered.description, registered.tags, registered.aliases) == ("a net", {"k": "v"}, {"best": 2})
     assert [version.version for version in registered.versions] == [1, 2, 3]
-    assert (registered.versions[0].source, registered.versions[0].run_id) == ("s3://b/m", first)
+    version = registered.versions[0]
+    assert (version.source, version.run_id, version.description) == ("s3://b/m", first, "")
     assert [version.source for version in found.registered[f"{name} prompt"].versions] == ["dummy-source"]
     assert found.counts.runs >= 5
     assert found.counts.model_versions >= 4
