@@ -1,7 +1,4 @@
-"""Imports from elsewhere: which sources were read, and what came from them. Purges that were begun.
-
-A purge finds what a run told of models by the run.
-"""
+"""Imports from elsewhere: which sources were read, and what came from them. Purges that were begun."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -49,11 +46,9 @@ def upgrade() -> None:
         PrimaryKey("id", name=op.f("pk_purges")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_logged_model_metrics_run_id"), "logged_model_metrics", ["run_id"])
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_logged_model_metrics_run_id"), "logged_model_metrics")
     op.drop_table("purges")
     op.drop_table("import_marks")
     op.drop_table("import_sources")
