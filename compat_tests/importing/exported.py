@@ -1,0 +1,56 @@
+"""What may be another once it was taken away from a server of ours, and why; anything else that differs is a fault."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from compat_tests.importing.differences import ABSENT, Allowed
+from compat_tests.importing.reading import Seen
+
+OWN_IDS = {
+    "run": ("data", "tags", "mlflow-shim.run_id"),
+    "logged model": ("tags", "mlflow-shim.model_id"),
+}
+"""Where a server that gave its own ids was told ours."""
+
+IN_FOLDERS: list[Allowed] = []
+
+ON_SERVERS: list[Allowed] = []
+
+
+def under_our_ids(seen: Seen) -> Seen:
+    """What is seen of a server that gave ids of its own, under ours, which are in tags there."""
+    ids = {
+        names[1]: str(value)
+        for names, value in seen.items()
+        if names[0] in OWN_IDS and names[2:] == OWN_IDS[names[0]]
+    }
+    return {
+        tuple(renamed(names, ids)): renamed(value, ids)
+        for names, value in seen.items()
+        if not names[-1].startswith("mlflow-shim.")
+    }
+
+
+def renamed(value: Any, ids: Mapping[str, str]) -> Any:
+    """A value with our ids in the place of theirs."""
+    match value:
+        case str():
+            for theirs, ours in ids.items():
+                value = value.replace(theirs, ours)
+            return value
+        case list() | tuple():
+            return type(value)(renamed(one, ids) for one in value)
+        case dict():
+            return {key: renamed(one, ids) for key, one in value.items()}
+        case _:
+            return value
+
+
+def differences(before: Seen, after: Seen, allowed: Iterable[Allowed]) -> list[str]:
+    """What differs and may not, a line each."""
+    found = []
+    for names in sorted(before.keys() | after.keys()):
+        old, new = before.get(names, ABSENT), after.get(names, ABSENT)
+        if old != new and not any(one.applies(names, old, new) for one in allowed):
+            found.append(f"{' / '.join(names)}: {str(old)[:200]} before, {str(new)[:200]} after")
+    return found
