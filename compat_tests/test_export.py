@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
 
 from compat_tests import processes, servers
 from compat_tests.importing import destinations, exported, reading
@@ -55,7 +57,21 @@ def test_mlflow_reads_the_folder_of_files(kept: Kept, tmp_path: Path) -> None:
     folder = tmp_path / "mlruns"
     kept.export(str(folder), "--mlruns", "--with-artifacts")
     with servers.running_stock(tmp_path, ["--backend-store-uri", str(folder)], ALLOWED_FOLDERS) as uri:
-        assert exported.differences(kept.seen, reading.read(uri), exported.IN_FOLDERS) == []
+        found = exported.at_our_places(reading.read(uri), folder)
+        found |= files_of_deleted(MlflowClient(uri))
+    assert exported.differences(kept.seen, found, exported.IN_FOLDERS) == []
+
+
+def files_of_deleted(client: MlflowClient) -> Seen:
+    """The files of the runs of deleted experiments, which MLflow finds in its trash only once they are restored."""
+    seen: Seen = {}
+    for experiment in client.search_experiments(ViewType.DELETED_ONLY):
+        client.restore_experiment(experiment.experiment_id)
+        for run in client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL):
+            here = ("run", run.info.run_id)
+            seen |= reading.files((*here, "files"), f"runs:/{run.info.run_id}/")
+            seen[(*here, "listing")] = reading.listing(client, run.info.run_id)
+    return seen
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """What may be another once it was taken away from a server of ours, and why; anything else that differs is a fault."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from compat_tests.importing.differences import ABSENT, Allowed
+from compat_tests.importing.differences import ABSENT, Allowed, finite, said_of, sized
 from compat_tests.importing.reading import Seen
 
 OWN_IDS = {
@@ -12,7 +13,26 @@ OWN_IDS = {
 }
 """Where a server that gave its own ids was told ours."""
 
-IN_FOLDERS: list[Allowed] = []
+IN_FOLDERS = [
+    Allowed(
+        lambda names, before, after: names[0] == "run" and before == finite(after),
+        "Folders of files keep infinities, which MLflow's databases and our server show as the largest double",
+    ),
+    Allowed(
+        lambda names, before, after: names[-1] == "latest_versions" and said_of(before) == said_of(after),
+        "In what a model says of its versions folders of files name aliases too, databases do not",
+    ),
+    Allowed(
+        lambda names, before, after: names[-1] == "listing" and sized(before) == after,
+        "Folders of files say the size of an empty file; MLflow's servers, and ours, do not",
+    ),
+    Allowed(
+        lambda names, before, after: (
+            (names[-1], before, after) == ("files", "INTERNAL_ERROR", "RESOURCE_DOES_NOT_EXIST")
+        ),
+        "What a client says of a model without files, through a server and in a folder",
+    ),
+]
 
 ON_SERVERS: list[Allowed] = []
 
@@ -31,17 +51,22 @@ def under_our_ids(seen: Seen) -> Seen:
     }
 
 
-def renamed(value: Any, ids: Mapping[str, str]) -> Any:
-    """A value with our ids in the place of theirs."""
+def at_our_places(seen: Seen, folder: Path) -> Seen:
+    """What is seen of a folder of files, with our URIs of them."""
+    return {names: renamed(value, {folder.as_uri(): "mlflow-artifacts:"}) for names, value in seen.items()}
+
+
+def renamed(value: Any, words: Mapping[str, str]) -> Any:
+    """A value with our words in the place of theirs."""
     match value:
         case str():
-            for theirs, ours in ids.items():
+            for theirs, ours in words.items():
                 value = value.replace(theirs, ours)
             return value
         case list() | tuple():
-            return type(value)(renamed(one, ids) for one in value)
+            return type(value)(renamed(one, words) for one in value)
         case dict():
-            return {key: renamed(one, ids) for key, one in value.items()}
+            return {key: renamed(one, words) for key, one in value.items()}
         case _:
             return value
 
