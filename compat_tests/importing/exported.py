@@ -7,9 +7,12 @@ from typing import Any
 from compat_tests.importing.differences import ABSENT, Allowed, finite, said_of, sized
 from compat_tests.importing.reading import Seen
 
+OURS = "mlflow-shim."
+"""Begins the tags that an export adds."""
+
 OWN_IDS = {
-    "run": ("data", "tags", "mlflow-shim.run_id"),
-    "logged model": ("tags", "mlflow-shim.model_id"),
+    "run": ("data", "tags", f"{OURS}run_id"),
+    "logged model": ("tags", f"{OURS}model_id"),
 }
 """Where a server that gave its own ids was told ours."""
 
@@ -34,7 +37,34 @@ IN_FOLDERS = [
     ),
 ]
 
-ON_SERVERS: list[Allowed] = []
+TIMES = {"creation_time", "last_update_time", "creation_timestamp", "last_updated_timestamp"}
+
+ON_SERVERS = [
+    Allowed(
+        lambda names, before, after: names[0] != "run" and names[-1] in TIMES and before <= after,
+        "A server takes the time of the call for that of an experiment, a model or a version",
+    ),
+    Allowed(
+        lambda names, before, after: names[-1] == "latest_versions" and timeless(before) == timeless(after),
+        "In what a model says of its versions are their times",
+    ),
+    Allowed(
+        lambda names, before, after: (
+            names[-1] == "mlflow.modelVersions" and str(before).replace('"1"', "1") == str(after)
+        ),
+        "MLflow's server writes the number of a version in this tag as a number, ours as a text",
+    ),
+]
+
+ON_OLD_SERVERS = [
+    *ON_SERVERS,
+]
+
+
+def timeless(versions: Any) -> Any:
+    """What is said of versions without their times."""
+    fields = [{name: value for name, value in version.items() if name not in TIMES} for version in versions]
+    return sorted(fields, key=repr)
 
 
 def under_our_ids(seen: Seen) -> Seen:
@@ -47,7 +77,7 @@ def under_our_ids(seen: Seen) -> Seen:
     return {
         tuple(renamed(names, ids)): renamed(value, ids)
         for names, value in seen.items()
-        if not names[-1].startswith("mlflow-shim.")
+        if not names[-1].startswith(OURS)
     }
 
 
@@ -57,7 +87,7 @@ def at_our_places(seen: Seen, folder: Path) -> Seen:
 
 
 def renamed(value: Any, words: Mapping[str, str]) -> Any:
-    """A value with our words in the place of theirs."""
+    """A value with our words in the place of theirs, and without the tags that told these."""
     match value:
         case str():
             for theirs, ours in words.items():
@@ -66,7 +96,7 @@ def renamed(value: Any, words: Mapping[str, str]) -> Any:
         case list() | tuple():
             return type(value)(renamed(one, words) for one in value)
         case dict():
-            return {key: renamed(one, words) for key, one in value.items()}
+            return {key: renamed(one, words) for key, one in value.items() if not key.startswith(OURS)}
         case _:
             return value
 
