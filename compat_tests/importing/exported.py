@@ -70,9 +70,7 @@ def timeless(versions: Any) -> Any:
 def under_our_ids(seen: Seen) -> Seen:
     """What is seen of a server that gave ids of its own, under ours, which are in tags there."""
     ids = {
-        names[1]: str(value)
-        for names, value in seen.items()
-        if names[0] in OWN_IDS and names[2:] == OWN_IDS[names[0]]
+        names[1]: str(value) for names, value in seen.items() if names[0] in OWN_IDS and names[2:] == OWN_IDS[names[0]]
     }
     return {
         tuple(renamed(names, ids)): renamed(value, ids)
