@@ -45,7 +45,7 @@ matrix: .venv/.server .venv-compat/.locked .venv-compat-2/.locked $(RELEASES:%=.
 STORES := $(basename $(notdir $(wildcard compat_tests/releases/stores/*.in)))
 
 imports: .venv/.server .venv-compat/.locked $(STORES:%=.venv-store-%/.locked)
-	.venv-compat/bin/python -m pytest compat_tests/test_import.py $(ARGS)
+	.venv-compat/bin/python -m pytest compat_tests/test_import.py compat_tests/test_export.py $(ARGS)
 
 # PyTorch is in no lock, as its builds differ by machine; `make integrations TORCH=` goes without it and what stands on it.
 TORCH ?= torch==2.13.0
