@@ -56,10 +56,6 @@ ON_SERVERS = [
     ),
 ]
 
-ON_OLD_SERVERS = [
-    *ON_SERVERS,
-]
-
 
 def timeless(versions: Any) -> Any:
     """What is said of versions without their times."""

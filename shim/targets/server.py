@@ -119,6 +119,8 @@ class _Sending:
         self._runs: dict[str, Sent] = {}
         self._models: dict[str, Sent] = {}
         """What the server has, by the ids here."""
+        self._takes_models = True
+        """Whether the server knows of logged models at all."""
         self._places: dict[str, str] = {}
         """The server's artifact root for each of ours, where files are sent along."""
 
@@ -328,6 +330,7 @@ class _Sending:
                         sent = Sent(there.info.model_id, there.info.artifact_uri, tags.get(EXPORTED, ""))
                         self._models[tags[MODEL_ID]] = sent
         except NotFound:
+            self._takes_models = False
             self._done.left_out.append("logged models: a server of MLflow 2 has none, so they are left out")
             return
         for models in self._source.logged_models():
@@ -436,6 +439,9 @@ class _Sending:
         numbers = {}
         for version in model.versions:
             what = f"version {version.version} of {model.name!r}"
+            if not self._takes_models and version.source.startswith("models:/m-"):
+                self._done.left_out.append(f"{what}: it is of a logged model, so it is left out")
+                continue
             with self._noting(what):
                 there = self._numbered(model.name, version, known.get(str(version.version)), last)
                 last = max(last, there.version)
