@@ -227,7 +227,12 @@ async def test_a_server_without_logged_models_gets_the_rest(target: Target, give
     def refuse(request: httpx.Request) -> httpx.Response:
         return httpx.Response(404) if "logged-models" in request.url.path else target.handle(request)
 
+    (registered,) = given.has_registered
+    of_model = replace(registered.versions[0], version=4, source=f"models:/{MODEL}")
+    given.has_registered = [replace(registered, versions=[*registered.versions, of_model])]
     transport = httpx.MockTransport(refuse)
     done = await anyio.to_thread.run_sync(to_server, given, None, URL, lambda noun, more: None, transport)
     assert "a server of MLflow 2 has none" in done.left_out[0]
+    assert done.left_out[1:] == [f"version 4 of {registered.name!r}: it is of a logged model, so it is left out"]
+    assert done.problems == []
     assert done.counts["runs"] == 3
