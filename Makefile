@@ -65,9 +65,10 @@ bench-growth bench-soak bench-import: bench-%: .venv/.dev $(if $(filter bench-im
 	$(BIN)/python -m benchmarks $* $(ARGS)
 
 # One environment per lock file. A stamp inside it is older than its lock when the lock has changed.
-.venv/.server: requirements.txt pyproject.toml
+.venv/.server: requirements.txt requirements-ui.txt pyproject.toml
 	$(call environment,.venv)
 	.venv/bin/python $(PIP) --require-hashes -r requirements.txt
+	.venv/bin/python $(PIP) --no-deps --require-hashes -r requirements-ui.txt
 	.venv/bin/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -121,6 +122,7 @@ lock:
 	$(COMPILE) --group compat --output-file requirements-compat.txt $(ARGS)
 	$(COMPILE) --group compat-2 --output-file requirements-compat-2.txt $(ARGS)
 	$(COMPILE) --group integrations --constraint requirements-compat.txt --output-file requirements-integrations.txt $(ARGS)
+	$(COMPILE) --no-deps --group ui --output-file requirements-ui.txt $(ARGS)
 	$(COMPILE) --no-deps --group fasttrackml --output-file requirements-fasttrackml.txt $(ARGS)
 	for release in $(RELEASES:%=compat_tests/releases/%) $(STORES:%=compat_tests/releases/stores/%); do \
 		$(COMPILE) $$release.in --output-file $$release.txt $(ARGS) || exit; done

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class Settings:
     proxy_only: bool = False
     migrate: bool = False
     access: str = ""
+    allowed_hosts: str = ""
+    static_prefix: str = ""
     registration: str = "open"
     secret_key: str = field(default="", repr=False)
     secret_key_file: str = ""
@@ -65,6 +68,10 @@ class Settings:
             raise Invalid(f"The access mode must be {OPEN} or {REQUIRED}")
         if self.access == OPEN and self.host not in LOOPBACK:
             raise Invalid(f"Open access is only for this machine ({', '.join(LOOPBACK)}), not for {self.host}")
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", self.static_prefix):
+            raise Invalid("The static prefix must be a path like /mlflow, without a slash at its end")
+        if self.is_open and self.allowed_hosts:
+            raise Invalid("Open access answers only to the names of this machine: it takes no allowed hosts")
         if self.registration not in ("open", "closed"):
             raise Invalid("Registration must be open or closed")
         if not 1 <= self.token_minutes <= 525_600:
@@ -84,6 +91,13 @@ class Settings:
     def is_open(self) -> bool:
         """Whether callers without credentials act as the local owner: so by default, on this machine alone."""
         return self.access == OPEN or (not self.access and self.host in LOOPBACK)
+
+    @property
+    def hosts(self) -> Collection[str]:
+        """The names that the server answers to, in lower case; none if it answers to any."""
+        if self.is_open:
+            return LOOPBACK
+        return tuple(host.strip().lower() for host in self.allowed_hosts.split(",") if host.strip())
 
 
 OPEN, REQUIRED = "open", "required"

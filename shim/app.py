@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import chain
 
 from native_api import routes
 from native_api.core import access_tokens, accounts, db, schema, stores, wal
@@ -14,10 +15,13 @@ from native_api.routes.endpoints import endpoints as native
 from native_api.settings import Settings
 from native_api.web.asgi import App, Opened
 from native_api.web.auth import Guard
-from native_api.web.endpoint import Door, Surface
+from native_api.web.endpoint import Door, Identify, Row, Surface
 from shim import endpoints
 from shim.artifacts import Files
-from shim.errors import refuse
+from shim.errors import refuse, refuse_ui
+from shim.ui import build
+from shim.ui.pages import Pages
+from shim.ui.people import People
 from shim.wire import read, render
 
 READERS = {"sqlite": 4, "postgresql": 8}
@@ -42,7 +46,7 @@ def create_app(settings: Settings) -> App:
                 guard = Guard(keys, is_open=settings.is_open)
                 await guard.open(door)
                 try:
-                    yield Opened(door, surfaces(settings, guard), settings.is_open)
+                    yield Opened(door, surfaces(settings, guard), settings.hosts)
                 finally:
                     guard.close()
                     await door.close()
@@ -50,29 +54,37 @@ def create_app(settings: Settings) -> App:
             reader.dispose()
             writing.dispose()
 
-    return App(open_)
+    return App(open_, settings.static_prefix)
 
 
 def surfaces(settings: Settings, guard: Guard) -> list[Surface]:
     """Every API that this server speaks."""
     files = Files(stores.open_store(settings.artifacts_destination, proxy_only=settings.proxy_only))
-    client, ui = endpoints.TRACKING_3_PREFIX, endpoints.TRACKING_3_UI_PREFIX
-    lists = [
-        (
-            "tracking",
-            endpoints.PREVIEW_PREFIXES,
-            [*endpoints.tracking(settings.artifact_root), *endpoints.tracked_artifacts(files)],
-        ),
-        ("model registry", endpoints.PREVIEW_PREFIXES, endpoints.model_registry()),
-        ("logged models", endpoints.TRACKING_PREFIXES, endpoints.tracking_models()),
-        ("tracking 3.0", (client,), endpoints.tracking_3(files)),
-        ("tracking 3.0 for the UI", (ui,), endpoints.tracking_3_ui(files)),
-        ("artifact proxy", endpoints.ARTIFACT_PREFIXES, endpoints.proxied_artifacts(files)),
-        ("pages", endpoints.ROOT_PREFIXES, endpoints.pages(files)),
-    ]
+    pages = Pages(build.find(), guard, settings.token_minutes)
+    in_workspace, anywhere, in_ui = guard.in_workspace, guard.anywhere, guard.in_ui
+    tracking = [*endpoints.tracking(settings.artifact_root), *endpoints.tracked_artifacts(files)]
     mlflow = [
-        Surface(name, prefixes, rows, read, render, refuse, {}, guard.in_workspace) for name, prefixes, rows in lists
+        _mlflow("tracking", endpoints.PREVIEW_PREFIXES, tracking, in_workspace),
+        _mlflow("model registry", endpoints.PREVIEW_PREFIXES, endpoints.model_registry(), in_workspace),
+        _mlflow("logged models", endpoints.TRACKING_PREFIXES, endpoints.tracking_models(), in_workspace),
+        _mlflow("tracking 3.0", endpoints.TRACKING_3_PREFIXES, endpoints.tracking_3(files), in_workspace),
+        _mlflow("workspaces", endpoints.WORKSPACE_PREFIXES, endpoints.workspaces(), anywhere),
+        _mlflow("artifact proxy", endpoints.ARTIFACT_PREFIXES, endpoints.proxied_artifacts(files), in_workspace),
+        _mlflow("UI 2.0", endpoints.UI_PREFIXES, endpoints.ui(People(guard)), in_ui),
+        _mlflow("UI 3.0", endpoints.UI_3_PREFIXES, endpoints.ui_3(), in_ui),
+        _mlflow("UI at the root", endpoints.ROOT_PREFIXES, endpoints.ui_root(files), in_workspace),
+        _mlflow("pages", endpoints.ROOT_PREFIXES, endpoints.pages(pages), anywhere),
     ]
-    workspaces = Surface("workspaces", (client, ui), endpoints.workspaces(), read, render, refuse, {}, guard.anywhere)
     own = Accounts(guard, settings.token_minutes, settings.registration == "open")
-    return [*mlflow, workspaces, routes.surface(native(own, settings.artifact_root), guard.anywhere)]
+    return [*chain(*mlflow), routes.surface(native(own, settings.artifact_root), anywhere)]
+
+
+def _mlflow(name: str, prefixes: Sequence[str], rows: Sequence[Row], identify: Identify) -> list[Surface]:
+    """A part of MLflow's API, for clients and for the UI, which are refused in other ways."""
+    for_ui = [prefix for prefix in prefixes if prefix.startswith("/ajax-api") or not prefix]
+    for_clients = [prefix for prefix in prefixes if prefix not in for_ui]
+    return [
+        Surface(name, some, rows, read, render, refuse_, {}, identify)
+        for some, refuse_ in ((for_clients, refuse), (for_ui, refuse_ui))
+        if some
+    ]

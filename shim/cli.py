@@ -75,6 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     serve_.add_argument(
         "--access", choices=["open", "required"], help="whether credentials are needed (only beyond this machine)"
     )
+    serve_.add_argument(
+        "--allowed-hosts",
+        help="the names, separated by commas, that the server answers to where access is required (any)",
+    )
+    serve_.add_argument(
+        "--static-prefix", help="a path below which everything is served too, for a proxy that hands it on (/mlflow)"
+    )
     serve_.add_argument("--registration", choices=["open", "closed"], help="whether anybody may make an account (open)")
     serve_.add_argument("--secret-key-file", help="the file of the keys that sign access tokens (beside the database)")
     serve_.add_argument("--token-minutes", type=int, help="how long an access token counts (720)")
@@ -217,11 +224,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _announce(settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    base = f"http://{host}:{port}"
+    base = f"http://{host}:{port}{settings.static_prefix}"
     print(
         f"MLflow API   {base}/api/2.0/mlflow",
-        f"Artifacts    {base}/api/2.0/mlflow-artifacts",
-        f"Native API   {base}/api",
+        f"MLflow UI    {base}/",
+        f"Native API   {base}/api/docs",
         sep="\n",
     )
     print(f"\nexport MLFLOW_TRACKING_URI={base}", flush=True)

@@ -36,6 +36,7 @@ class Download(Response):
             media_type=content_type(name),
             headers={
                 "accept-ranges": "bytes",
+                "cache-control": "private, no-cache",
                 "content-disposition": f"attachment; filename*=utf-8''{quoted}"
                 if quoted != name
                 else f'attachment; filename="{name}"',

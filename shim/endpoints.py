@@ -14,13 +14,19 @@ from shim import registry_messages as r
 from shim import workspaces as workspaces_
 from shim.artifacts import Files
 from shim.direct_artifacts import Addresses
+from shim.ui import absent, graphql, people
+from shim.ui.absent import TraceMetrics
+from shim.ui.pages import Pages
+from shim.ui.people import ChangePassword, OneUser, People
 
 PUBLIC, READ, WRITE, ADMIN = Scope.PUBLIC, Scope.READ, Scope.WRITE, Scope.ADMIN
 
 TRACKING_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 PREVIEW_PREFIXES = (*TRACKING_PREFIXES, "/api/2.0/preview/mlflow")
 """With the one that clients before 2.0 ask the registry at, and the oldest ask everything at."""
-TRACKING_3_PREFIX, TRACKING_3_UI_PREFIX = "/api/3.0/mlflow", "/ajax-api/3.0/mlflow"
+TRACKING_3_PREFIXES = ("/api/3.0/mlflow",)
+UI_PREFIXES, UI_3_PREFIXES = ("/ajax-api/2.0/mlflow",), ("/ajax-api/3.0/mlflow",)
+WORKSPACE_PREFIXES = (*TRACKING_3_PREFIXES, *UI_3_PREFIXES)
 ARTIFACT_PREFIXES = ("/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts")
 ROOT_PREFIXES = ("",)
 
@@ -131,12 +137,36 @@ def model_registry() -> Sequence[Row]:
 
 def tracking_3(files: Files) -> Sequence[Row]:
     """What MLflow has at version 3.0 only, for clients."""
-    return [Steps("GET", "/server-info", m.Nothing, server.Info(Addresses(files), workspaces=True).get, PUBLIC)]
+    return [Steps("GET", "/server-info", m.Nothing, server.Info(Addresses(files)).get, PUBLIC)]
 
 
-def tracking_3_ui(files: Files) -> Sequence[Row]:
-    """The same for the UI, which would put workspaces into all its addresses, and needs none."""
-    return [Steps("GET", "/server-info", m.Nothing, server.Info(Addresses(files), workspaces=False).get, PUBLIC)]
+def ui(people: People) -> Sequence[Row]:
+    """What only MLflow's UI asks at version 2.0, of no workspace."""
+    return [
+        Stream("GET", "/users/current", people.current, PUBLIC),
+        Steps("PATCH", "/users/update-password", ChangePassword, people.change_password, READ),
+        Read("GET", "/gateway-proxy", m.Nothing, absent.gateway_endpoints, READ),
+        Read("POST", "/gateway-proxy", m.Nothing, absent.gateway_endpoints, READ),
+    ]
+
+
+def ui_3() -> Sequence[Row]:
+    """The same at version 3.0: features, permissions, and lists of what this server does not have."""
+    # fmt: off
+    return [
+        Read( "GET",  "/server-info",               m.Nothing,    server.info_for_ui,         READ),
+        Read( "GET",  "/users/current/permissions", m.Nothing,    people.permissions,         READ),
+        Read( "GET",  "/users/roles/list",          OneUser,      people.roles,               READ),
+        Read( "GET",  "/ui-telemetry",              m.Nothing,    absent.telemetry,           READ),
+        Read( "POST", "/ui-telemetry",              m.Nothing,    absent.telemetry_records,   READ),
+        Read( "GET",  "/assistant/config",          m.Nothing,    absent.assistant_config,    READ),
+        Read( "GET",  "/assistant/providers",       m.Nothing,    absent.assistant_providers, READ),
+        Read( "POST", "/traces/search",             m.Nothing,    absent.nothing,             READ),
+        Read( "POST", "/traces/metrics",            TraceMetrics, absent.trace_metrics,       READ),
+        Read( "POST", "/datasets/search",           m.Nothing,    absent.nothing,             READ),
+        Read( "GET",  "/scorers/list",              m.Nothing,    absent.nothing,             READ),
+    ]
+    # fmt: on
 
 
 def workspaces() -> Sequence[Row]:
@@ -169,13 +199,24 @@ def proxied_artifacts(files: Files) -> Sequence[Row]:
     # fmt: on
 
 
-def pages(files: Files) -> Sequence[Row]:
-    """What stands at the root, without a version."""
+def pages(pages: Pages) -> Sequence[Row]:
+    """What stands at the root, without a version: for people, and for whoever looks after the server."""
     return [
-        Stream("GET", "/", server.root, PUBLIC),
+        Stream("GET", "/", pages.index, PUBLIC),
+        Stream("GET", "/static-files/{path:path}", pages.file, PUBLIC),
+        Stream("GET", "/login", pages.login_form, PUBLIC),
+        Stream("POST", "/login", pages.login, PUBLIC),
+        Stream("POST", "/logout", pages.logout, PUBLIC),
         Stream("GET", "/health", server.health, PUBLIC),
         Stream("GET", "/ready", server.ready, PUBLIC),
         Stream("GET", "/version", server.own_version, PUBLIC),
+    ]
+
+
+def ui_root(files: Files) -> Sequence[Row]:
+    """What MLflow's UI asks for at the root."""
+    return [
+        Read("POST", "/graphql", m.GraphQL, graphql.answer, READ),
         Stream("GET", "/get-artifact", files.download_of_run, READ),
         Stream("GET", "/model-versions/get-artifact", files.download_of_version, READ),
     ]

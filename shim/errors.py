@@ -49,6 +49,12 @@ def refuse(error: Exception) -> Refusal:
     return Refusal(status, msgspec.json.encode({"error_code": code, "message": error.message}), headers)
 
 
+def refuse_ui(error: Exception) -> Refusal:
+    """The same for MLflow's UI, without the challenge at which a browser would ask for a password in its own way."""
+    refusal = refuse(error)
+    return refusal._replace(headers=[header for header in refusal.headers if header[0] != b"www-authenticate"])
+
+
 def sentence(error: ValidationError) -> str:
     """The first thing that is wrong with a message, as MLflow words it."""
     found: Any = error.errors(include_url=False, include_context=True)[0]

@@ -141,6 +141,14 @@ class Nothing(Message):
     """A request without fields."""
 
 
+class GraphQL(Message):
+    """A GraphQL request, as the UI sends it."""
+
+    operation_name: Text | None = None
+    query: Text | None = None
+    variables: dict[str, Any] | None = None
+
+
 class Metric(msgspec.Struct, gc=False):
     """One point of a batch, which has a thousand of them."""
 

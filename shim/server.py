@@ -1,4 +1,4 @@
-"""What the server says of itself: health, readiness, version, features, and the page at its root."""
+"""What the server says of itself: health, readiness, version and features."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from native_api.core import schema
+from native_api.core import projects, schema
 from native_api.core.access import Actor
+from native_api.core.projects import DEFAULT
 from native_api.web.endpoint import Door
 from shim import messages as m
 from shim.direct_artifacts import Addresses
@@ -22,16 +24,6 @@ SERVER_INFO = {
     "trace_archival_enabled": False,
     "features_enabled": {"gateway": False},
 }
-
-ROOT = f"""mlflow-shim {VERSION}
-
-An MLflow tracking server on a native system of organisations, projects and runs.
-Use it as it is:  export MLFLOW_TRACKING_URI=<the address of this page>
-
-MLflow's REST API   api/2.0/mlflow/...
-Artifacts           api/2.0/mlflow-artifacts/artifacts/...
-Health              health, ready, version
-"""
 
 
 async def health(door: Door, actor: Actor, request: Request) -> Response:
@@ -55,24 +47,34 @@ async def own_version(door: Door, actor: Actor, request: Request) -> Response:
     return PlainTextResponse(VERSION)
 
 
-async def root(door: Door, actor: Actor, request: Request) -> Response:
-    """A page for people."""
-    return PlainTextResponse(ROOT)
-
-
 @dataclass(frozen=True)
 class Info:
-    """What is switched on. Clients that name a workspace ask whether there are any."""
+    """What is switched on."""
 
     addresses: Addresses
-    workspaces: bool
 
     async def get(self, door: Door, actor: Actor, msg: m.Nothing) -> dict[str, Any]:
+        """For clients, of which those that name a workspace ask whether there are any."""
         uploads, downloads = await self.addresses.abilities()
         return SERVER_INFO | {
-            "workspaces_enabled": self.workspaces,
+            "workspaces_enabled": True,
             "multipart_uploads_enabled": uploads,
             "multipart_downloads_enabled": downloads,
             "presigned_upload_run_id_supported": downloads,
             "presigned_upload_model_id_supported": downloads,
         }
+
+
+def info_for_ui(conn: Connection, actor: Actor, msg: m.Nothing) -> dict[str, Any]:
+    """The same for the UI, whose files all pass through this server.
+
+    It lets its user choose a workspace, unless the path names one, or the default one is all they have.
+    """
+    has_others = actor.projects.keys() != {projects.find_id(conn, DEFAULT)}
+    return SERVER_INFO | {
+        "workspaces_enabled": has_others and not actor.workspace,
+        "multipart_uploads_enabled": False,
+        "multipart_downloads_enabled": False,
+        "presigned_upload_run_id_supported": False,
+        "presigned_upload_model_id_supported": False,
+    }

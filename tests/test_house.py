@@ -34,6 +34,7 @@ LOCKS = {
     "requirements-compat.txt": ["compat"],
     "requirements-compat-2.txt": ["compat-2"],
     "requirements-integrations.txt": ["integrations"],
+    "requirements-ui.txt": ["ui"],
     "requirements-fasttrackml.txt": ["fasttrackml"],
 }
 

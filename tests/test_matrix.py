@@ -62,13 +62,16 @@ class Ask:
     sent: dict[str, Any] = field(default_factory=dict)
     """A body that is no JSON, as the client takes it."""
     refused: int | None = None
-    """How even those are refused who may: where files are kept in a folder, which nobody reaches past the server."""
+    """How even those are refused who may: a folder of files is not reached past the server, one's own account only by
+    oneself, and the pages send who is not logged in elsewhere.
+    """
 
 
 RUN, NUMBER = {"run_id": "{run_id}"}, {"experiment_id": "{experiment}"}
 MODEL = {"name": "{registered_model}"}
 VERSION = MODEL | {"version": "1"}
 LIST = Ask(anyone=True)
+EMPTY = Ask(anyone=True, shows=False)
 POINT = {"key": "m", "value": 1, "timestamp": 1, "step": 1}
 DATASET = {"dataset": {"name": "d{fresh}", "digest": "1", "source_type": "local", "source": "s"}}
 
@@ -147,7 +150,6 @@ ASKS: dict[str, dict[str, Ask]] = {
         "DELETE /model-versions/delete-tag":           Ask(VERSION | {"key": "k"}),
     },
     "tracking 3.0": {"GET /server-info": Ask()},
-    "tracking 3.0 for the UI": {"GET /server-info": Ask()},
     "artifact proxy": {
         "GET /artifacts":                          Ask({"path": "{folder}"}),
         "GET /artifacts/{path:path}":              Ask(),
@@ -158,13 +160,39 @@ ASKS: dict[str, dict[str, Ask]] = {
         "POST /mpu/abort/{folder:path}":           Ask({"path": "new", "upload_id": "x"}, refused=501),
         "GET /presigned/{path:path}":              Ask(refused=501),
     },
+    "UI at the root": {
+        "POST /graphql":                           Ask({"operationName": "MlflowGetExperimentQuery", "variables": {"input": {"experimentId": "{experiment}"}}}),
+        "GET /get-artifact":                       Ask(RUN | {"path": "{file}"}),
+        "GET /model-versions/get-artifact":        Ask({"name": "{model_name}", "version": "1", "path": "{file}"}),
+    },
+    "UI 2.0": {
+        "GET /users/current":                      Ask(refused=401),
+        "PATCH /users/update-password":            Ask({"username": "another", "password": "correct horse", "current_password": "c"}, refused=403),
+        "GET /gateway-proxy":                      EMPTY,
+        "POST /gateway-proxy":                     EMPTY,
+    },
+    "UI 3.0": {
+        "GET /server-info":                        EMPTY,
+        "GET /users/current/permissions":          LIST,
+        "GET /users/roles/list":                   Ask({"username": "another"}, refused=403),
+        "GET /ui-telemetry":                       EMPTY,
+        "POST /ui-telemetry":                      EMPTY,
+        "GET /assistant/config":                   EMPTY,
+        "GET /assistant/providers":                EMPTY,
+        "POST /traces/search":                     EMPTY,
+        "POST /traces/metrics":                    EMPTY,
+        "POST /datasets/search":                   EMPTY,
+        "GET /scorers/list":                       EMPTY,
+    },
     "pages": {
-        "GET /":                                   Ask(),
+        "GET /":                                   Ask(refused=303),
+        "GET /static-files/{path:path}":           Ask({"path": "nothing.js"}, refused=404),
+        "GET /login":                              Ask(),
+        "POST /login":                             Ask(sent={"data": {"name": "nobody", "password": "wrong"}}, refused=401),
+        "POST /logout":                            Ask(refused=303),
         "GET /health":                             Ask(),
         "GET /ready":                              Ask(),
         "GET /version":                            Ask(),
-        "GET /get-artifact":                       Ask(RUN | {"path": "{file}"}),
-        "GET /model-versions/get-artifact":        Ask({"name": "{model_name}", "version": "1", "path": "{file}"}),
     },
     "workspaces": {
         "GET /workspaces":                         LIST,
@@ -175,8 +203,8 @@ ASKS: dict[str, dict[str, Ask]] = {
     },
     "native": {
         "POST /auth/register":                     Ask({"email": "new{fresh}@example.org", "full_name": "new", "password": "correct horse"}),
-        "POST /auth/login":                        Ask({"email": "nobody", "password": "wrong"}),
-        "POST /auth/token":                        Ask(sent={"data": {"username": "nobody", "password": "wrong"}}),
+        "POST /auth/login":                        Ask({"email": "nobody", "password": "wrong"}, refused=401),
+        "POST /auth/token":                        Ask(sent={"data": {"username": "nobody", "password": "wrong"}}, refused=401),
         "GET /users":                              LIST,
         "POST /users":                             Ask({"email": "new{fresh}@example.org", "full_name": "new"}, OWNER),
         "GET /users/{user_id}":                    Ask(),
@@ -276,8 +304,9 @@ ASKS: dict[str, dict[str, Ask]] = {
 # fmt: on
 
 PUBLIC = {
-    *("GET /", "GET /health", "GET /ready", "GET /version"),
-    *("GET /api/3.0/mlflow/server-info", "GET /ajax-api/3.0/mlflow/server-info"),
+    *("GET /", "GET /static-files/{path:path}", "GET /login", "POST /login", "POST /logout"),
+    *("GET /health", "GET /ready", "GET /version"),
+    *("GET /api/3.0/mlflow/server-info", "GET /ajax-api/2.0/mlflow/users/current"),
     *("POST /api/auth/register", "POST /api/auth/login", "POST /api/auth/token"),
     *("GET /api/openapi.json", "GET /api/docs", "GET /api/docs/page.js", "GET /api/docs/page.css"),
 }
@@ -301,7 +330,7 @@ class Listed(NamedTuple):
     @property
     def is_mlflow(self) -> bool:
         """Whether it works in the workspace that the caller names."""
-        return self.surface not in ("native", "workspaces")
+        return self.surface not in ("native", "workspaces", "UI 2.0", "UI 3.0")
 
     @property
     def only_reads(self) -> bool:
@@ -464,7 +493,8 @@ async def test_what_needs_no_caller_shows_and_changes_nothing(place: Place, row:
     world = place.world()
     before = place.contents()
     answer = await place.ask(row, world, None)
-    assert answer.is_success or (answer.status_code == 401 and "/auth/" in row.row.path), answer.text
+    refused = ASKS[row.surface][row.name].refused
+    assert answer.status_code == refused or (answer.is_success and not refused), answer.text
     assert not shown(answer, world)
     assert is_unharmed(before, place.contents(), world)
 

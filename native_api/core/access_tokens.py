@@ -18,7 +18,10 @@ from native_api.core.errors import Invalid, Unauthenticated
 
 ALGORITHM = "HS256"
 MIN_KEY_LENGTH = 32
-OPTIONS: Options = {"require": ["sub", "iat", "exp"], "verify_iat": False}  # another machine's clock may be ahead
+OPTIONS: Options = {
+    "require": ["sub", "iat", "exp", "jti"],
+    "verify_iat": False,
+}  # another machine's clock may be ahead
 
 
 class Claim(NamedTuple):
@@ -27,6 +30,7 @@ class Claim(NamedTuple):
     user_id: str
     issued_at: int
     expires_at: int
+    login_id: str
 
 
 class Keys:
@@ -49,7 +53,8 @@ class Keys:
         try:
             key = self._by_id[jwt.get_unverified_header(token)["kid"]]
             claims = jwt.decode(token, key, [ALGORITHM], options=OPTIONS)
-            return Claim(str(claims["sub"]), round(claims["iat"] * 1000), int(claims["exp"]) * 1000)
+            issued_at, expires_at = round(claims["iat"] * 1000), int(claims["exp"]) * 1000
+            return Claim(str(claims["sub"]), issued_at, expires_at, str(claims["jti"]))
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
             raise Unauthenticated("The access token is not valid, or its time is over: log in again") from None
 

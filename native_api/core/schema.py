@@ -8,7 +8,7 @@ from sqlalchemy.engine import URL
 
 from native_api.core import db
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision that this release knows, oldest first: the files of migrations/versions."""
 
 HEAD = REVISIONS[-1]

@@ -99,6 +99,16 @@ class ApiTokenColumns(TypedColumns):
 api_tokens = Table("api_tokens", metadata, ApiTokenColumns, one_of("scope", "read", "write", "admin"))
 
 
+class EndedLoginColumns(TypedColumns):
+    """A login that was ended before its access token's time was over, kept until then."""
+
+    login_id: Named[str] = Column(Text, primary_key=True)  # the token's `jti`
+    expires_at: Named[int] = Column(Time, index=True)
+
+
+ended_logins = Table("ended_logins", metadata, EndedLoginColumns)
+
+
 class OrganizationColumns(TypedColumns):
     org_id: Named[str] = Column(Id, primary_key=True)
     name: Named[str] = Column(Text, unique=True)

@@ -193,7 +193,7 @@ DERIVED = [t.metric_keys, t.run_params, t.run_metric_latest]
 """What is made anew from the rest when it is brought in."""
 
 LEFT = [
-    *(t.users, t.api_tokens, t.org_members, t.project_members),
+    *(t.users, t.api_tokens, t.ended_logins, t.org_members, t.project_members),
     *(t.audit_log, t.audit_head, t.batch_import_jobs, t.batch_import_errors),
     *(t.import_sources, t.import_marks, t.purges),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import NamedTuple
 
@@ -14,26 +14,29 @@ from starlette.types import Receive, Scope, Send
 from native_api.core.access import Scope as Need
 from native_api.core.errors import Forbidden, NoSuchEndpoint, WrongMethod
 from native_api.settings import LOOPBACK
+from native_api.web import sessions
 from native_api.web.endpoint import Caller, Door, Refusal, Row, Surface, refusal, send_bytes
 
 
 class Opened(NamedTuple):
-    """A running server: the door, its surfaces, and whether it answers only to names of this machine."""
+    """A running server: the door, its surfaces, and the names it answers to, any if there are none."""
 
     door: Door
     surfaces: Sequence[Surface]
-    is_local: bool
+    hosts: Collection[str]
 
 
 class App:
     """The ASGI application. Endpoints are looked up by their whole path; only paths with parameters are matched.
 
     `open_` runs from start to stop and gives what is open. One of the surfaces has the prefix "": what no list names is
-    refused in its shape. Every path is served below `/workspaces/<name>` as well, which chooses that workspace.
+    refused in its shape. Every path is served below `/workspaces/<name>` as well, which chooses that workspace; and all
+    of it below `prefix` too, for a proxy that hands on a part of its own paths.
     """
 
-    def __init__(self, open_: Callable[[], AbstractAsyncContextManager[Opened]]) -> None:
+    def __init__(self, open_: Callable[[], AbstractAsyncContextManager[Opened]], prefix: str = "") -> None:
         self._open = open_
+        self._prefix = prefix
         self._starlette = Starlette(lifespan=lambda _: self.lifespan())
         self._exact: dict[tuple[str, str], tuple[Surface, Row]] = {}
         self._patterns: list[tuple[str, re.Pattern[str], Surface, Row]] = []
@@ -43,7 +46,7 @@ class App:
     async def lifespan(self) -> AsyncIterator[None]:
         """From start to stop; the server enters it, and so do tests."""
         async with self._open() as opened:
-            self._door, self._is_local = opened.door, opened.is_local
+            self._door, self._hosts = opened.door, opened.hosts
             for surface in opened.surfaces:
                 self._add(surface)
             self._prefixes.sort(key=lambda entry: -len(entry[0]))
@@ -66,6 +69,8 @@ class App:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         path, workspace = scope["path"], None
+        if self._prefix and (path == self._prefix or path.startswith(f"{self._prefix}/")):
+            path = path[len(self._prefix) :] or "/"
         if path.startswith(BELOW_WORKSPACE):
             workspace, _, rest = path[len(BELOW_WORKSPACE) :].partition("/")
             path = f"/{rest}"
@@ -78,7 +83,7 @@ class App:
             return
         surface, row = found
         is_harmless = row.needs is Need.PUBLIC and method == "GET"
-        if not is_harmless and is_foreign(headers, method, self._is_local):
+        if not is_harmless and is_foreign(headers, method, self._hosts):
             await send_bytes(send, *refusal(surface, Forbidden(FOREIGN)))
             return
         address = scope["client"][0] if scope.get("client") else ""
@@ -100,20 +105,30 @@ class App:
 
 BELOW_WORKSPACE = "/workspaces/"
 FOREIGN = "A request from another site, or to a Host that this server is not"
-_LOCAL = re.compile(rf"^(https?://)?({'|'.join(re.escape(host) for host in LOOPBACK)}|\[::1\])(:\d+)?$")
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:/\[\]]*)(:\d+)?$")
 
 
-def is_foreign(headers: Mapping[bytes, bytes], method: str, is_local: bool) -> bool:
+def is_foreign(headers: Mapping[bytes, bytes], method: str, hosts: Collection[str]) -> bool:
     """Whether a browser was led here from another site: by a name that resolves to us, or by a page of its own.
 
-    Browsers send along what lets a caller in (an address that needs no credentials, a password they remember) whoever
-    made the page. Clients that are no browsers send our own Host and no Origin.
+    Browsers send along what lets a caller in (an address that needs no credentials, a password they remember, a
+    session) whoever made the page. Clients that are no browsers send our own Host, no Origin and no session.
     """
     host = headers.get(b"host", b"localhost").decode("latin-1")
-    if is_local and not _LOCAL.match(host):
+    if hosts and _name(host) not in hosts:
         return True
-    origin = headers.get(b"origin")
-    if origin is None or method == "GET":
+    if method == "GET":
         return False
-    named = origin.decode("latin-1")
-    return not (_LOCAL.match(named) if is_local else named.partition("://")[2] == host)
+    origin = headers.get(b"origin")
+    if origin is None:
+        return bool(sessions.token_in(headers))
+    scheme, _, named = origin.decode("latin-1").partition("://")
+    if scheme not in ("http", "https"):
+        return True
+    return named != host and not (_name(named) in hosts and _name(named) in LOOPBACK)
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without the port; empty if it is none."""
+    match = _HOST.match(host)
+    return match[1].strip("[]").lower() if match else ""

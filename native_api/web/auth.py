@@ -1,8 +1,8 @@
 """Who asks: credentials -> Actor.
 
 A credential is HTTP Basic (email or name, and password), or a bearer token: an access token of a login, or a personal
-API token, which may also stand in for the password. What was found out is kept for a few seconds; a change made by this
-process counts at once.
+API token, which may also stand in for the password. A browser's session is an access token in a cookie. What was found
+out is kept for a few seconds; a change made by this process counts at once.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
-from native_api.core import access, accounts, actors, api_tokens, clock, db, passwords, users
+from native_api.core import access, accounts, actors, api_tokens, clock, db, logins, passwords, users
 from native_api.core.access import Actor, Scope
 from native_api.core.access_tokens import Keys
 from native_api.core.errors import Busy, Unauthenticated
 from native_api.core.projects import DEFAULT
 from native_api.core.users import Identity, Login
+from native_api.web import sessions
 from native_api.web.endpoint import Caller, Door
 from native_api.web.throttle import Throttle
 
@@ -50,7 +52,7 @@ class Guard:
 
     def __init__(self, keys: Keys, *, is_open: bool) -> None:
         self._keys = keys
-        self._is_open = is_open
+        self.is_open = is_open
         self._pepper = secrets.token_bytes(32)  # so that no credential can be read from this process's memory
         self._known: dict[tuple[bytes, str | None], _Known] = {}
         self._loading: dict[tuple[bytes, str | None, int], asyncio.Task[Actor]] = {}
@@ -80,8 +82,28 @@ class Guard:
         """The actor of a call to the native surface: all their projects in view."""
         return await self._actor(door, caller, None)
 
+    async def in_ui(self, door: Door, caller: Caller) -> Actor:
+        """The actor of what the UI asks before it has chosen a workspace: all their projects in view.
+
+        `workspace` is the one that the path names, if it names one.
+        """
+        return replace(await self.anywhere(door, caller), workspace=caller.workspace or "")
+
+    async def knows(self, door: Door, caller: Caller) -> bool:
+        """Whether somebody calls who may, wherever."""
+        try:
+            await self.anywhere(door, caller)
+        except Unauthenticated:
+            return False
+        return True
+
+    def _session(self, caller: Caller) -> bytes:
+        """The credential in a session's cookie. Where none is needed, what a browser sends unasked is not looked at."""
+        token = "" if self.is_open else sessions.token_in(caller.headers)
+        return f"Bearer {token}".encode() if token else b""
+
     async def _actor(self, door: Door, caller: Caller, workspace: str | None) -> Actor:
-        credential = caller.headers.get(b"authorization", b"")
+        credential = caller.headers.get(b"authorization", b"") or self._session(caller)
         key = hashlib.blake2b(credential, key=self._pepper, digest_size=16).digest(), workspace
         known = self._known.get(key)
         if known and known.until > time.monotonic() and known.changes == self._changes.count:
@@ -111,7 +133,7 @@ class Guard:
 
     async def _identity(self, door: Door, credential: bytes, address: str, key: bytes) -> tuple[Identity, int | None]:
         """Whose credential it is, and until when it counts (milliseconds, UTC)."""
-        if not credential and self._is_open:
+        if not credential and self.is_open:
             return await door.read(accounts.local_owner), None
         scheme, _, rest = credential[:MAX_HEADER].decode("latin-1").strip().partition(" ")
         match scheme.lower():
@@ -136,8 +158,10 @@ class Guard:
                 task.add_done_callback(self._noting.discard)
             return used.identity, used.expires_at
         claim = self._keys.read(token)
-        user = await door.read(lambda conn: users.find_active(conn, claim.user_id))
-        if user is None or claim.issued_at < user.signed_out_at:
+        user, ended = await door.read(
+            lambda conn: (users.find_active(conn, claim.user_id), logins.has_ended(conn, claim.login_id))
+        )
+        if user is None or ended or claim.issued_at < user.signed_out_at:
             raise Unauthenticated("The access token does not count any more: log in again")
         return _identity_of(user), claim.expires_at
 
@@ -187,6 +211,14 @@ class Guard:
     def issue(self, user_id: str, minutes: int) -> str:
         """An access token for a user who has logged in."""
         return self._keys.issue(user_id, minutes)
+
+    async def log_out(self, door: Door, token: str) -> None:
+        """End the login that gave this access token; one that does not count anyway is no error."""
+        try:
+            claim = self._keys.read(token)
+        except Unauthenticated:
+            return
+        await door.write(lambda conn: logins.end(conn, claim.login_id, claim.expires_at))
 
 
 _WRONG = "The user name or the password is wrong"

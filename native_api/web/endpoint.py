@@ -126,6 +126,10 @@ class Refusal(NamedTuple):
     headers: Sequence[tuple[bytes, bytes]] = ()
 
 
+Identify = Callable[["Door", Caller], Awaitable[Actor]]
+"""Finds out who calls."""
+
+
 @dataclass(frozen=True)
 class Surface:
     """An API: its list, the prefixes it is served under, and how it reads, renders and refuses."""
@@ -137,7 +141,7 @@ class Surface:
     render: Callable[[object], bytes]
     refuse: Callable[[Exception], Refusal]
     statuses: Mapping[str, int]
-    identify: Callable[[Door, Caller], Awaitable[Actor]]
+    identify: Identify
 
 
 # The door

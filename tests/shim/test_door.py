@@ -58,8 +58,13 @@ REFUSED = {
     **dict.fromkeys(["/mpu/create/{folder:path}", "/mpu/complete/{folder:path}", "/mpu/abort/{folder:path}"], 501),
     **dict.fromkeys(["/artifacts/presigned-upload-url", "/artifacts/presigned-download-url"], 400),
     "/presigned/{path:path}": 404,
+    "/static-files/{path:path}": 404,
+    "/users/current": 404,
+    "/users/update-password": 403,
 }
-"""How good requests are refused: a folder has no addresses, and what is in the place of the path is not there."""
+"""How good requests are refused: a folder has no addresses, and what is in the place of the path is not there. Where
+nobody needs credentials the UI has no user.
+"""
 
 
 class Door(NamedTuple):
@@ -83,6 +88,8 @@ class Door(NamedTuple):
     @property
     def status(self) -> int:
         """What it answers to a good request."""
+        if self.row.path in ("/login", "/logout"):
+            return 303
         return REFUSED.get(self.row.path) or getattr(self.row, "status", None) or 200
 
     def __repr__(self) -> str:
@@ -100,13 +107,8 @@ def every_door(settings: Settings) -> list[Door]:
 @pytest.fixture(scope="module")
 def doors(every_door: list[Door]) -> list[Door]:
     """Those of MLflow's surface that take a message, each under its first prefix."""
-    return [
-        door
-        for door in every_door
-        if not isinstance(door.row, Stream)
-        and door.surface.name != "native"
-        and door.prefix == door.surface.prefixes[0]
-    ]
+    taking = [door for door in every_door if not isinstance(door.row, Stream) and door.surface.name != "native"]
+    return list({(door.surface.name, door.row): door for door in reversed(taking)}.values())[::-1]
 
 
 Contents = Callable[[], object]
@@ -160,6 +162,12 @@ async def make_target(call: Caller) -> Target:
 
 
 NOTHING = Target("987654321", "f" * 32, "f" * 32, "nothing")
+
+
+WITHOUT_FIELDS = [
+    *("/gateway-proxy", "/ui-telemetry", "/assistant/config", "/assistant/providers"),
+    *("/traces/search", "/datasets/search", "/scorers/list"),
+]
 
 
 def valid(target: Target) -> dict[str, dict[str, Any]]:
@@ -253,6 +261,15 @@ def valid(target: Target) -> dict[str, dict[str, Any]]:
         "/model-versions/set-tag": version | tag,
         "/model-versions/delete-tag": version | {"key": "k"},
         "/server-info": {},
+        "/graphql": {"operation_name": "GetRun", "query": "query GetRun", "variables": {"data": {"runId": target.run}}},
+        "/users/update-password": {"username": "a", "password": "a" * 8, "current_password": "b"},
+        "/users/current/permissions": {},
+        "/users/roles/list": {"username": ""},
+        "/traces/metrics": {
+            **{"metric_name": "trace_count", "aggregations": [{"aggregation_type": "COUNT"}]},
+            **{"time_interval_seconds": 60, "dimensions": ["name"]},
+        },
+        **{path: {} for path in WITHOUT_FIELDS},
         "/workspaces": {"name": f"door-{next(numbers)}", "description": "d"},
         "/workspaces/{workspace_name}": {"description": "d"},
     }
@@ -268,16 +285,19 @@ def test_no_two_rows_have_the_same_method_and_path(every_door: list[Door]) -> No
 
 def test_only_what_the_server_says_of_itself_and_coming_in_need_no_caller(every_door: list[Door]) -> None:
     public = {(door.row.method, door.path) for door in every_door if door.row.needs is Scope.PUBLIC}
-    info = {f"/{kind}/3.0/mlflow/server-info" for kind in ("api", "ajax-api")}
-    of_itself = {"/", "/health", "/ready", "/version", *info, "/api/openapi.json"}
+    of_itself = {"/", "/health", "/ready", "/version", "/api/3.0/mlflow/server-info", "/api/openapi.json"}
     docs = {f"/api/docs{page}" for page in ("", "/page.css", "/page.js")}
-    coming_in = {f"/api/auth/{way}" for way in ("register", "login", "token")}
-    assert public == {("GET", path) for path in of_itself | docs} | {("POST", path) for path in coming_in}
+    ui = {"/login", "/static-files/a.txt", "/ajax-api/2.0/mlflow/users/current"}
+    coming_in = {"/login", "/logout", *(f"/api/auth/{way}" for way in ("register", "login", "token"))}
+    assert public == {("GET", path) for path in of_itself | docs | ui} | {("POST", path) for path in coming_in}
 
 
 def test_whatever_changes_something_needs_the_scope_to_write(every_door: list[Door]) -> None:
+    about_oneself = {"/login", "/logout", "/users/update-password"}
     for door in every_door:
-        if "/auth/" in door.path or door.path.endswith("/presigned-download-url"):  # a POST that only reads
+        if "/auth/" in door.path or door.row.path in about_oneself:
+            continue
+        if door.row.path.endswith("/presigned-download-url"):  # a POST that only reads
             continue
         has_steps = isinstance(door.row, Stream | Steps)
         changes = door.row.method != "GET" if has_steps else not isinstance(door.row, Read)
@@ -297,7 +317,7 @@ def check(answer: Answer, door: Door, *statuses: int) -> None:
         answer,
     )
     assert answer.headers[b"x-content-type-options"] == b"nosniff"
-    if answer.status < 300:
+    if answer.status < 300 or door.row.path in ("/login", "/logout"):  # pages, whose tests are in ui/test_pages.py
         return
     assert not LEAK.search(answer.body), answer.body
     assert answer.headers[b"content-type"] == b"application/json"
@@ -637,7 +657,7 @@ async def test_when_there_is_too_much_to_do_the_caller_is_told_when_to_come_agai
     monkeypatch.setattr(writer, "MAX_WAITING", 0)
     before = contents()
     for door in doors:
-        if door.row.needs is Scope.PUBLIC:  # which asks nothing of the database
+        if door.row.needs is Scope.PUBLIC or door.status == 403:  # which asks nothing of the database
             continue
         body = json.dumps(valid(NOTHING._replace(experiment="0"))[door.row.path]).encode()
         answer = await call(door.row.method, door.path, body)
@@ -688,7 +708,7 @@ async def test_a_request_to_a_foreign_host_is_refused(call: Caller, every_door: 
             b"",
         ):
             answer = await call(door.row.method, door.path, headers=[(b"host", host), JSON])
-            check(answer, door, 200 if door.row.needs is Scope.PUBLIC and door.row.method == "GET" else 403)
+            check(answer, door, door.status if door.row.needs is Scope.PUBLIC and door.row.method == "GET" else 403)
     assert contents() == before
 
 
@@ -711,17 +731,17 @@ async def test_credentials_that_are_presented_count_and_none_are_known(
         for value in (b"Basic YTpi", b"Basic YQ==", b"Basic", b"Bearer x", b"Bearer mls_x", b"Negotiate x", b" "):
             answer = await call(door.row.method, door.path, headers=[(b"authorization", value), JSON])
             many = [429] if value == b"Basic YTpi" and door.surface.name == "native" else []
-            check(answer, door, *([200, 422] if door.row.needs is Scope.PUBLIC else [401, *many]))
+            check(answer, door, *([door.status, 401, 422] if door.row.needs is Scope.PUBLIC else [401, *many]))
     assert contents() == before
 
 
 async def test_an_unknown_workspace_is_not_there(call: Caller, every_door: list[Door], contents: Contents) -> None:
-    """Calls to the native surface and to the workspaces themselves are made in none."""
+    """Calls to the native surface, of the UI about all workspaces and to the workspaces themselves are made in none."""
     before = contents()
     for door in every_door:
-        if door.surface.name in ("native", "workspaces"):
+        if door.surface.name in ("native", "workspaces", "UI 2.0", "UI 3.0") or door.row.path == "/login":
             continue
-        status = 200 if door.row.needs is Scope.PUBLIC else 404
+        status = door.status if door.row.needs is Scope.PUBLIC else 404
         for name in ("other", "default2", "ÿþ", "d" * 5000):
             headers = [(b"x-mlflow-workspace", name.encode("latin-1")), JSON]
             check(await call(door.row.method, door.path, headers=headers), door, status)

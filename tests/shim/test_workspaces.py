@@ -72,11 +72,15 @@ async def test_all_that_are_in_view_are_listed_by_name(admin: MLflow, http: http
     await admin(f"workspaces/{made.pop()}", 200, method="PATCH", description="d")
 
 
-async def test_clients_are_told_that_there_are_workspaces_and_the_ui_is_not(
+async def test_clients_are_told_that_there_are_workspaces_and_the_ui_once_there_are_several(
     admin: MLflow, http: httpx.AsyncClient
 ) -> None:
     assert (await admin.get("server-info"))["workspaces_enabled"] is True
-    assert (await MLflow(http, "/ajax-api/3.0/mlflow/").get("server-info"))["workspaces_enabled"] is False
+    await admin("workspaces", 201, name="another-one")
+    for workspace, told in (("", True), ("/workspaces/another-one", False)):
+        info = await MLflow(http, f"{workspace}/ajax-api/3.0/mlflow/").get("server-info")
+        assert info["workspaces_enabled"] is told
+    await admin.send("workspaces/another-one", "DELETE", {})
 
 
 GOOD_NAMES = ["ab", "1a", "a--b", "x" * 63]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from native_api.core import errors as e
 from native_api.core.access import Actor, Scope
 from native_api.core.writer import Writer
+from native_api.settings import LOOPBACK
 from native_api.web.asgi import App, Opened
 from native_api.web.endpoint import Caller, Door, Incoming, Refusal, Row, Surface
 from tests import asgi
@@ -80,16 +81,16 @@ def serve(own_engine: Engine) -> Serve:
 
     @asynccontextmanager
     async def running(
-        *surfaces: Surface, engine: Engine = own_engine, is_local: bool = True
+        *surfaces: Surface, engine: Engine = own_engine, hosts: Collection[str] = LOOPBACK, prefix: str = ""
     ) -> AsyncIterator[asgi.Caller]:
         @asynccontextmanager
         async def open_() -> AsyncIterator[Opened]:
             door = Door(engine, Writer(engine), 2)
-            yield Opened(door, surfaces, is_local)
+            yield Opened(door, surfaces, hosts)
             await door.close()
             engine.dispose()
 
-        app = App(open_)
+        app = App(open_, prefix)
         async with app.lifespan():
             yield asgi.Caller(app)
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from native_api.core.access import Actor, Scope
+from native_api.settings import LOOPBACK
 from native_api.web.asgi import App, Opened, is_foreign
 from native_api.web.endpoint import Door, Read, Row, Stream, Write
 from tests.native_api.web.conftest import Serve, Text, anyone, surface
@@ -136,25 +137,52 @@ ELSEWHERE += ["localhost:5000/", "localhost:", "localhost:x", "localhost example
 @pytest.mark.parametrize("host", HERE)
 def test_this_machine_has_these_names(host: str) -> None:
     for headers in ({}, {b"origin": f"http://{host}".encode()}, {b"origin": f"https://{host}".encode()}):
-        assert not is_foreign({b"host": host.encode()} | headers, "POST", is_local=True)
+        assert not is_foreign({b"host": host.encode()} | headers, "POST", LOOPBACK)
 
 
 @pytest.mark.parametrize("host", ELSEWHERE)
 def test_everything_else_is_elsewhere(host: str) -> None:
-    assert is_foreign({b"host": host.encode()}, "GET", is_local=True)
-    assert is_foreign({b"host": b"localhost", b"origin": f"http://{host}".encode()}, "POST", is_local=True)
-    assert not is_foreign({b"host": b"localhost", b"origin": f"http://{host}".encode()}, "GET", is_local=True)
+    assert is_foreign({b"host": host.encode()}, "GET", LOOPBACK)
+    assert is_foreign({b"host": b"localhost", b"origin": f"http://{host}".encode()}, "POST", LOOPBACK)
+    assert not is_foreign({b"host": b"localhost", b"origin": f"http://{host}".encode()}, "GET", LOOPBACK)
 
 
 @pytest.mark.parametrize("host", ["tracking.example.org", "tracking.example.org:5000", "10.0.0.1:80", "localhost:5000"])
 def test_a_server_for_others_has_the_name_it_is_called_by(host: str) -> None:
     called = {b"host": host.encode()}
     for method in ("GET", "POST"):
-        assert not is_foreign(called, method, is_local=False)
-        assert not is_foreign(called | {b"origin": f"https://{host}".encode()}, method, is_local=False)
+        assert not is_foreign(called, method, ())
+        assert not is_foreign(called | {b"origin": f"https://{host}".encode()}, method, ())
     for origin in (b"https://evil.example", b"null", b"", f"https://{host}.evil.example".encode(), host.encode()):
-        assert is_foreign(called | {b"origin": origin}, "POST", is_local=False)
-        assert not is_foreign(called | {b"origin": origin}, "GET", is_local=False)
+        assert is_foreign(called | {b"origin": origin}, "POST", ())
+        assert not is_foreign(called | {b"origin": origin}, "GET", ())
+
+
+def test_a_server_for_others_may_answer_to_some_names_only() -> None:
+    allowed = ("tracking.example.org", "10.0.0.1", "fd00::1")
+    for host in ("tracking.example.org", "Tracking.Example.org:443", "10.0.0.1:5000", "[fd00::1]:80"):
+        assert not is_foreign({b"host": host.encode()}, "GET", allowed)
+    for host in ("localhost", "evil.example", "tracking.example.org.evil.example", "10.0.0.2", "[fd00::2]"):
+        assert is_foreign({b"host": host.encode()}, "GET", allowed)
+
+
+def test_a_session_changes_nothing_without_an_origin() -> None:
+    """Browsers always name it when they change something."""
+    session = {b"host": b"a.example", b"cookie": b"mlflow_shim_session=x; mlflow_user=y"}
+    assert not is_foreign(session, "GET", ())
+    assert is_foreign(session, "POST", ())
+    assert is_foreign(session | {b"origin": b"http://b.example"}, "POST", ())
+    assert is_foreign(session | {b"origin": b"http://a.example:3000"}, "POST", ())
+    assert not is_foreign(session | {b"origin": b"https://a.example"}, "POST", ())
+
+
+async def test_everything_is_served_below_a_prefix_too(serve: Serve) -> None:
+    async with serve(*LISTED, prefix="/ml/flow") as call:
+        for prefix in ("", "/ml/flow", "/workspaces/team", "/ml/flow/workspaces/team"):
+            answer = await call("GET", f"{prefix}/api/where")
+            assert answer.body == f"{'team' if 'team' in prefix else ''!r} from 127.0.0.1".encode()
+        assert (await call("GET", "/ml/flow/ml/flow/api/where")).status == 404
+        assert (await call("GET", "/ml/flowers/api/where")).status == 404
 
 
 # Start and stop

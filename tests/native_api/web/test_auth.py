@@ -293,7 +293,7 @@ def _forged(key: str | None = KEY, algorithm: str = "HS256", kid: str | None = N
     def make(user_id: str) -> str:
         right = jwt.get_unverified_header(Keys([KEY]).issue(user_id, 5))["kid"]
         now = clock.now() // 1000
-        claims = {"sub": user_id, "iat": now, "exp": now + 300, **changed}
+        claims = {"sub": user_id, "iat": now, "exp": now + 300, "jti": "login", **changed}
         kept = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(kept, key or "", algorithm, {"kid": right if kid is None else kid})
 
