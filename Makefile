@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := -m pip --disable-pip-version-check --quiet install --no-input
+PIP := -m pip --disable-pip-version-check --quiet install --no-input --no-warn-conflicts
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve migrate test check compat matrix imports integrations bench bench-growth bench-soak bench-import lock
