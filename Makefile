@@ -6,10 +6,10 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check --quiet install --no-input --no-warn-conflicts
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve migrate test check compat matrix imports integrations bench bench-growth bench-soak bench-import lock
+.PHONY: help install serve migrate test check compat matrix imports integrations bench bench-growth bench-soak bench-import bench-ui lock
 
 help:
-	@echo "make install|serve|migrate|test|check|compat|matrix|imports|integrations|bench|bench-growth|bench-soak|bench-import|lock - see README.md"
+	@echo "make install|serve|migrate|test|check|compat|matrix|imports|integrations|bench|bench-growth|bench-soak|bench-import|bench-ui|lock - see README.md"
 
 install: .venv/.server
 
@@ -63,6 +63,11 @@ bench: .venv/.dev .venv-compat/.locked $(if $(findstring fasttrackml,$(PEERS)),.
 
 bench-growth bench-soak bench-import: bench-%: .venv/.dev $(if $(filter bench-import,$(MAKECMDGOALS)),.venv-compat/.locked)
 	$(BIN)/python -m benchmarks $* $(ARGS)
+
+# Beside MLflow with one worker, unless PEERS says otherwise; wants Chromium.
+bench-ui: PEERS = mlflow-1
+bench-ui: .venv/.dev .venv-compat/.locked
+	$(BIN)/python -m benchmarks ui --peers "$(PEERS)" $(ARGS)
 
 # One environment per lock file. A stamp inside it is older than its lock when the lock has changed.
 .venv/.server: requirements.txt requirements-ui.txt pyproject.toml

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import about, compare, growth, importing, report, servers, soak
+from benchmarks import about, compare, growth, importing, report, servers, soak, ui
 from benchmarks.progress import say
 from benchmarks.sample import TINY, Size
 from benchmarks.suite import SCENARIOS
@@ -65,7 +65,14 @@ def _import(options: argparse.Namespace, facts: dict[str, str], folder: Path) ->
     return imports, importing.markdown(imports)
 
 
-WAYS = {"compare": _compare, "growth": _grow, "soak": _soak, "import": _import}
+def _show(options: argparse.Namespace, facts: dict[str, str], folder: Path) -> tuple[object, str]:
+    products = [servers.ours(), *(servers.PEERS[peer]() for peer in options.peers)]
+    visits = ui.measure(products, ui.TINY if options.tiny else ui.Size(), options.rounds, folder)
+    visits = replace(visits, about=facts | visits.about)
+    return visits, ui.markdown(visits)
+
+
+WAYS = {"compare": _compare, "growth": _grow, "soak": _soak, "import": _import, "ui": _show}
 
 
 def _arguments() -> argparse.Namespace:

@@ -33,12 +33,18 @@ def fill(store: str, db: Databases, port: int, size: Size) -> Sample:
         *(Story(sample.series(f"series-{n}", size.points), experiment_id, size.points) for n in range(size.series)),
         *(Story(run, "0") for run in many),
     ]
-    if store == "ours":
-        ids = log(port, stories)
-    else:
-        ids = [uuid.uuid4().hex for _ in stories]
-        db.insert(store, ROWS[store](list(zip(stories, ids, strict=True))))
+    ids = add(store, db, port, stories)
     return Sample(many, wide, ids[0], ids[1], ids[2 : 2 + size.series])
+
+
+def add(store: str, db: Databases, port: int, stories: Sequence[Story]) -> list[str]:
+    """Bring the runs into the database `store`, whose server listens on this port; their ids."""
+    if store == "ours":
+        return log(port, stories)
+    ids = [uuid.uuid4().hex for _ in stories]
+    tables = ROWS[store](list(zip(stories, ids, strict=True)))
+    db.insert(store, {table: rows for table, rows in tables.items() if rows})
+    return ids
 
 
 def log(port: int, stories: Sequence[Story]) -> list[str]:

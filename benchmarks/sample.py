@@ -63,14 +63,14 @@ def runs(count: int) -> list[Run]:
     return [run(index, count) for index in range(count)]
 
 
-def run(index: int, count: int) -> Run:
+def run(index: int, count: int, metrics: int = METRICS, params: int = PARAMS) -> Run:
     accuracy = index * STRIDE % count / count
-    others = {f"metric-{n}": float((index + 1) * (n + 1) % 1009) for n in range(METRICS - 2)}
+    others = {f"metric-{n}": float((index + 1) * (n + 1) % 1009) for n in range(metrics - 2)}
     return Run(
         name=f"run-{index}",
         start=START + index,
         metrics={"accuracy": accuracy, "loss": 1 - accuracy} | others,
-        params={"batch_size": str(1 << index % 7)} | {f"param-{n}": f"{(index + n) % 97}" for n in range(1, PARAMS)},
+        params={"batch_size": str(1 << index % 7)} | {f"param-{n}": f"{(index + n) % 97}" for n in range(1, params)},
         tags={f"tag-{n}": f"value {(index * n) % 89}" for n in range(TAGS)},
     )
 
