@@ -93,7 +93,9 @@ def _load_more(page: Page, runs: int) -> float:
 def _row(page: Page, index: int, runs: int) -> None:
     """Waits for a row of the table, which shows the newest run first."""
     row = page.locator(f"[row-index='{index}'] {NAME}")
-    row.get_by_role("link", name=f"run-{runs - 1 - index}", exact=True).wait_for()  # looks often, which `expect` does not
+    row.get_by_role(
+        "link", name=f"run-{runs - 1 - index}", exact=True
+    ).wait_for()  # looks often, which `expect` does not
 
 
 def _open_chart(page: Page, experiment_id: str, lines: int) -> float:
