@@ -1,4 +1,4 @@
-"""How fast the server is beside its peers, how its costs grow, whether it holds out: `python -m benchmarks --help`."""
+"""How fast this server and its UI are, beside peers and as they fill; does it last? `python -m benchmarks --help`."""
 
 import argparse
 import re
@@ -81,7 +81,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", type=_peers, default=[], help=f"compare with: {' '.join(servers.PEERS)}")
     parser.add_argument("--database", type=_kinds, default=["sqlite"], help="sqlite (the default), postgresql or both")
     parser.add_argument("--only", default="", metavar="PATTERN", help="compare the scenarios whose names match")
-    parser.add_argument("--rounds", type=int, default=2, help="how often to compare (default 2)")
+    parser.add_argument("--rounds", type=int, default=2, help="how often to measure (default 2)")
     parser.add_argument(
         "--minutes", type=float, default=10, help="begin no round that would end later; soak for so long (default 10)"
     )
