@@ -16,6 +16,7 @@ from native_api.settings import Settings
 from native_api.web.asgi import App, Opened
 from native_api.web.auth import Guard
 from native_api.web.endpoint import Door, Identify, Row, Surface
+from native_api.web.sessions import Sessions
 from shim import endpoints
 from shim.artifacts import Files
 from shim.errors import refuse, refuse_ui
@@ -60,7 +61,7 @@ def create_app(settings: Settings) -> App:
 def surfaces(settings: Settings, guard: Guard) -> list[Surface]:
     """Every API that this server speaks."""
     files = Files(stores.open_store(settings.artifacts_destination, proxy_only=settings.proxy_only))
-    pages = Pages(build.find(), guard, settings.token_minutes)
+    sessions = Sessions(settings.token_minutes, settings.static_prefix or "/")
     in_workspace, anywhere, in_ui = guard.in_workspace, guard.anywhere, guard.in_ui
     tracking = [*endpoints.tracking(settings.artifact_root), *endpoints.tracked_artifacts(files)]
     mlflow = [
@@ -70,10 +71,10 @@ def surfaces(settings: Settings, guard: Guard) -> list[Surface]:
         _mlflow("tracking 3.0", endpoints.TRACKING_3_PREFIXES, endpoints.tracking_3(files), in_workspace),
         _mlflow("workspaces", endpoints.WORKSPACE_PREFIXES, endpoints.workspaces(), anywhere),
         _mlflow("artifact proxy", endpoints.ARTIFACT_PREFIXES, endpoints.proxied_artifacts(files), in_workspace),
-        _mlflow("UI 2.0", endpoints.UI_PREFIXES, endpoints.ui(People(guard)), in_ui),
+        _mlflow("UI 2.0", endpoints.UI_PREFIXES, endpoints.ui(People(guard, sessions)), in_ui),
         _mlflow("UI 3.0", endpoints.UI_3_PREFIXES, endpoints.ui_3(), in_ui),
         _mlflow("UI at the root", endpoints.ROOT_PREFIXES, endpoints.ui_root(files), in_workspace),
-        _mlflow("pages", endpoints.ROOT_PREFIXES, endpoints.pages(pages), anywhere),
+        _mlflow("pages", endpoints.ROOT_PREFIXES, endpoints.pages(Pages(build.find(), guard, sessions)), anywhere),
     ]
     own = Accounts(guard, settings.token_minutes, settings.registration == "open")
     return [*chain(*mlflow), routes.surface(native(own, settings.artifact_root), anywhere)]

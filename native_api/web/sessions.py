@@ -7,6 +7,7 @@ how MLflow's UI logs out. Both are sent only with requests that begin on a page 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from starlette.requests import Request, cookie_parser
@@ -34,15 +35,24 @@ def _cookies(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     return cookie_parser(header.decode("latin-1")) if header else {}
 
 
-def begin(response: Response, request: Request, token: str, name: str, minutes: int) -> None:
-    """Let the answer begin a session. Over HTTPS, as the browser sees it, it is for HTTPS only."""
-    secure = request.headers.get("origin", "").startswith("https://")
-    seconds = 60 * minutes
-    response.set_cookie(SESSION, token, seconds, httponly=True, samesite="lax", secure=secure)
-    response.set_cookie(COMPANION, quote(name), seconds, samesite="lax", secure=secure)
+@dataclass(frozen=True)
+class Sessions:
+    """The sessions of a server: so many minutes long, and sent to what is below `path` alone.
 
+    The companion is for the whole host, as the UI deletes it there.
+    """
 
-def end(response: Response) -> None:
-    """Let the answer end the browser's session."""
-    response.delete_cookie(SESSION, httponly=True, samesite="lax")
-    response.delete_cookie(COMPANION, samesite="lax")
+    minutes: int
+    path: str = "/"
+
+    def begin(self, response: Response, request: Request, token: str, name: str) -> None:
+        """Let the answer begin a session. Over HTTPS, as the browser sees it, it is for HTTPS only."""
+        secure = request.headers.get("origin", "").startswith("https://")
+        seconds = 60 * self.minutes
+        response.set_cookie(SESSION, token, seconds, path=self.path, httponly=True, samesite="lax", secure=secure)
+        response.set_cookie(COMPANION, quote(name), seconds, samesite="lax", secure=secure)
+
+    def end(self, response: Response) -> None:
+        """Let the answer end the browser's session."""
+        response.delete_cookie(SESSION, self.path, httponly=True, samesite="lax")
+        response.delete_cookie(COMPANION, samesite="lax")

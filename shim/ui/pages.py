@@ -17,9 +17,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from native_api.core.access import Actor
 from native_api.core.errors import Busy, Invalid, NoSuchEndpoint, TooManyAttempts, Unauthenticated
-from native_api.web import sessions
 from native_api.web.auth import Guard
 from native_api.web.endpoint import Caller, Door
+from native_api.web.sessions import Sessions, token_in
 from shim.ui.build import INDEX, Build
 
 MAX_FORM = 8192
@@ -41,11 +41,11 @@ LOGIN, PLAIN = (Template((Path(__file__).parent / name).read_text("utf-8")) for 
 
 @dataclass(frozen=True)
 class Pages:
-    """The pages of a server. `build` is None where MLflow's UI is not installed; a session lasts so many minutes."""
+    """The pages of a server. `build` is None where MLflow's UI is not installed."""
 
     build: Build | None
     guard: Guard
-    minutes: int
+    sessions: Sessions
 
     async def index(self, door: Door, actor: Actor, request: Request) -> Response:
         """The UI, for those who are let in; who is not known yet is sent to log in."""
@@ -82,15 +82,15 @@ class Pages:
             status = 401 if isinstance(problem, Unauthenticated) else 429
             return _page(LOGIN, status, name=name, problem=problem.message)
         response = RedirectResponse("./", 303)
-        token = self.guard.issue(user.user_id, self.minutes)
-        sessions.begin(response, request, token, user.email, self.minutes)
+        token = self.guard.issue(user.user_id, self.sessions.minutes)
+        self.sessions.begin(response, request, token, user.email)
         return response
 
     async def logout(self, door: Door, actor: Actor, request: Request) -> Response:
         """End the session and go to where one logs in."""
-        await self.guard.log_out(door, sessions.token_in(dict(request.scope["headers"])))
+        await self.guard.log_out(door, token_in(dict(request.scope["headers"])))
         response = RedirectResponse("login", 303)
-        sessions.end(response)
+        self.sessions.end(response)
         return response
 
 

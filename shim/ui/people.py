@@ -18,9 +18,9 @@ from starlette.responses import JSONResponse, Response
 from native_api.core import projects, users
 from native_api.core.access import Actor, Scope
 from native_api.core.errors import Forbidden, Invalid, NoSuchEndpoint, Unauthenticated
-from native_api.web import sessions
 from native_api.web.auth import Guard
 from native_api.web.endpoint import Caller, Door
+from native_api.web.sessions import Sessions, abandoned_in
 from shim import messages as m
 from shim.errors import refuse_ui
 
@@ -51,6 +51,7 @@ class People:
     """What the UI asks about its user."""
 
     guard: Guard
+    sessions: Sessions
 
     async def current(self, door: Door, actor: Actor, request: Request) -> Response:
         """The user of the UI. Where nobody logs in, there is no such path.
@@ -60,12 +61,12 @@ class People:
         if self.guard.is_open:
             raise NoSuchEndpoint(request.method, request.scope["path"])
         headers = dict(request.scope["headers"])
-        abandoned = sessions.abandoned_in(headers)
+        abandoned = abandoned_in(headers)
         if abandoned and b"authorization" not in headers:
             await self.guard.log_out(door, abandoned)
             refusal = refuse_ui(Unauthenticated("You have logged out"))
             response = Response(refusal.body, refusal.status, media_type="application/json")
-            sessions.end(response)
+            self.sessions.end(response)
             return response
         known = await self.guard.anywhere(door, Caller(headers, actor.address, None))
         user = {"id": _number(known.user_id), "username": known.email, "is_admin": False}

@@ -15,6 +15,7 @@ from native_api.core.access_tokens import Keys
 from native_api.core.errors import NoSuchEndpoint
 from native_api.web.auth import Guard
 from native_api.web.endpoint import Door
+from native_api.web.sessions import Sessions
 from shim.ui.pages import Pages
 from tests.asgi import Caller
 from tests.shim.ui.conftest import HOST, PASSWORD, Browser, log_in
@@ -55,7 +56,7 @@ async def test_there_is_nothing_to_log_in_to(http: httpx.AsyncClient) -> None:
 
 
 async def test_without_the_files_of_the_ui_there_is_a_page_that_says_so() -> None:
-    pages = Pages(None, Guard(Keys(["k" * 32]), is_open=True), 5)
+    pages = Pages(None, Guard(Keys(["k" * 32]), is_open=True), Sessions(5))
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request({**scope, "path_params": {"path": "static/main.js"}}, receive)
