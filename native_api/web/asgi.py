@@ -119,13 +119,16 @@ def is_foreign(headers: Mapping[bytes, bytes], method: str, hosts: Collection[st
         return True
     if method == "GET":
         return False
+    has_session = bool(sessions.token_in(headers))
     origin = headers.get(b"origin")
     if origin is None:
-        return bool(sessions.token_in(headers))
+        return has_session
     scheme, _, named = origin.decode("latin-1").partition("://")
     if scheme not in ("http", "https"):
         return True
-    return named != host and not (_name(named) in hosts and _name(named) in LOOPBACK)
+    # Other pages of this machine may call as well, but not with a session, which browsers send whatever the port is.
+    is_of_this_machine = _name(named) in hosts and _name(named) in LOOPBACK
+    return named != host and (has_session or not is_of_this_machine)
 
 
 def _name(host: str) -> str:

@@ -174,6 +174,9 @@ def test_a_session_changes_nothing_without_an_origin() -> None:
     assert is_foreign(session | {b"origin": b"http://b.example"}, "POST", ())
     assert is_foreign(session | {b"origin": b"http://a.example:3000"}, "POST", ())
     assert not is_foreign(session | {b"origin": b"https://a.example"}, "POST", ())
+    local = {b"host": b"localhost:5000", b"origin": b"http://localhost:3000"}
+    assert not is_foreign(local, "POST", LOOPBACK)
+    assert is_foreign(session | local, "POST", LOOPBACK)
 
 
 async def test_everything_is_served_below_a_prefix_too(serve: Serve) -> None:
