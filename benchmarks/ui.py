@@ -2,13 +2,14 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks import databases, filling, sample, servers, wire
+from benchmarks import databases, filling, processes, sample, servers, wire
 from benchmarks.checks import require
 from benchmarks.databases import Databases
 from benchmarks.filling import Story
@@ -18,6 +19,7 @@ from benchmarks.servers import Product
 
 FILL_AT_ONCE = 1_000
 SECONDS = 600
+IDLE, QUIET_SECONDS = 0.1, 60  # a server is quiet that takes less of a second than this; how long to wait for it
 
 
 class Size(NamedTuple):
@@ -67,6 +69,7 @@ def measure(products: Sequence[Product], size: Size, rounds: int, folder: Path) 
         for turn in range(rounds):
             for product in products if turn % 2 == 0 else reversed(products):
                 with servers.running(product, db.url(product.store), folder) as server:
+                    _quiet(server.pid)
                     seconds, visits.calls[product.name] = _look(server.port, charts[product.store], size)
                 for screen, taken in seconds.items():
                     visits.seconds.setdefault(screen, {}).setdefault(product.name, []).append(taken)
@@ -85,6 +88,15 @@ def fill(store: str, db: Databases, port: int, size: Size) -> str:
         run = sample.series(f"line-{place}", size.points)
         filling.add(store, db, port, [Story(run, chart["experiment_id"], size.points)])
     return str(chart["experiment_id"])
+
+
+def _quiet(pid: int) -> None:
+    """Waits until a server that has started is done with what it begins beside its first answers."""
+    for _ in range(QUIET_SECONDS):
+        before = processes.cpu_seconds(pid)
+        time.sleep(1)
+        if processes.cpu_seconds(pid) - before < IDLE:
+            return
 
 
 def _look(port: int, chart: str, size: Size) -> tuple[dict[str, float], list[Call]]:
