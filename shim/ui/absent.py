@@ -20,13 +20,13 @@ Answer = dict[str, Any]
 class Aggregation(m.Message):
     """One way in which numbers are summed up."""
 
-    aggregation_type: m.Text = ""
+    aggregation_type: m.Text | None = None
 
 
 class TraceMetrics(m.Message):
     """Asks for numbers about traces."""
 
-    metric_name: m.Text = ""
+    metric_name: m.Text | None = None
     aggregations: Annotated[list[Aggregation], Field(max_length=100)] | None = None
     time_interval_seconds: m.Int64 | None = None
     dimensions: Annotated[list[m.Text], Field(max_length=100)] | None = None

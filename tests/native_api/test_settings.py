@@ -20,6 +20,8 @@ OTHERS = {
     "proxy_only": True,
     "migrate": True,
     "access": "required",
+    "allowed_hosts": "tracking.example.org,10.0.0.1",
+    "static_prefix": "/ml/flow",
     "registration": "closed",
     "secret_key": "k" * 40,
     "secret_key_file": "/var/secret.key",
@@ -108,6 +110,8 @@ def test_each_name_of_this_machine_will_do(host: str) -> None:
         ({"workers": 2, "database_url": "sqlite:////var/x.db"}, "PostgreSQL for more than one worker"),
         ({"access": "closed"}, "open or required"),
         ({"access": "Open"}, "open or required"),
+        *(({"static_prefix": prefix}, "static prefix") for prefix in ("mlflow", "/", "/a/", "/a b", "//a", "/a?b")),
+        ({"allowed_hosts": "example.org"}, "allowed hosts"),
         ({"registration": "required"}, "open or closed"),
         ({"registration": ""}, "open or closed"),
         ({"token_minutes": 0}, "1 minute and a year"),
@@ -129,3 +133,9 @@ def test_what_cannot_be_is_refused(given: dict[str, str | int | bool | None], wo
     with pytest.raises(Invalid, match=words) as refused:
         Settings.from_env(given)
     assert "secret" not in refused.value.message
+
+
+def test_the_names_that_a_server_answers_to() -> None:
+    assert Settings().hosts == LOOPBACK
+    assert Settings(access="required").hosts == ()
+    assert Settings(access="required", allowed_hosts=" A.example , 10.0.0.1,").hosts == ("a.example", "10.0.0.1")

@@ -78,7 +78,7 @@ def header(**fields: Any) -> dict[str, Any]:
 
 def claims(**fields: Any) -> dict[str, Any]:
     now = clock.now() // 1000
-    return {"sub": "somebody", "iat": now, "exp": now + 300} | fields
+    return {"sub": "somebody", "iat": now, "exp": now + 300, "jti": "login"} | fields
 
 
 def signed(told: dict[str, Any], key: str = KEY, algorithm: str = "HS256") -> str:
@@ -111,6 +111,7 @@ FORGED: dict[str, Callable[[], str]] = {
     "an odd key's id": lambda: f"{part(header(kid=['x']))}.{part(claims())}.{part('x')}",
     "for nobody": lambda: without("sub"),
     "made at no time": lambda: without("iat"),
+    "of no login": lambda: without("jti"),
     "for ever": lambda: without("exp"),
     "for an odd while": lambda: signed(claims(exp="soon")),
     "until infinity": lambda: f"{part(header())}.{part(json.dumps(claims(exp=float('inf'))))}.{part('x')}",
