@@ -20,6 +20,9 @@ INDEX = "index.html"
 PACKED = (".css", ".js", ".json", ".mjs", ".svg", ".ttf", ".txt", ".cjs", ".html", ".eot")
 """The kinds of files that become smaller."""
 
+LEVEL = 4
+"""A twentieth larger than at the usual 6, in half the time: the first who opens the UI waits for it."""
+
 FOREVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 HASHED = re.compile(r"\.[0-9a-f]{8,}\.")
@@ -72,4 +75,4 @@ class Build:
 
 
 def _pack(file: str) -> bytes:
-    return gzip.compress(Path(file).read_bytes(), 6, mtime=0)
+    return gzip.compress(Path(file).read_bytes(), LEVEL, mtime=0)
