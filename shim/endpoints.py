@@ -147,6 +147,7 @@ def ui(people: People) -> Sequence[Row]:
         Steps("PATCH", "/users/update-password", ChangePassword, people.change_password, READ),
         Read("GET", "/gateway-proxy", m.Nothing, absent.gateway_endpoints, READ),
         Read("POST", "/gateway-proxy", m.Nothing, absent.gateway_endpoints, READ),
+        Read("GET", "/webhooks", m.Nothing, absent.nothing, READ),
     ]
 
 
@@ -164,7 +165,8 @@ def ui_3() -> Sequence[Row]:
         Read( "POST", "/traces/search",             m.Nothing,    absent.nothing,             READ),
         Read( "POST", "/traces/metrics",            TraceMetrics, absent.trace_metrics,       READ),
         Read( "POST", "/datasets/search",           m.Nothing,    absent.nothing,             READ),
-        Read( "GET",  "/scorers/list",              m.Nothing,    absent.nothing,             READ),
+        Read( "GET",  "/mcp-servers",               m.Nothing,    absent.nothing,             READ),
+        *(Read("GET", f"/{name}/list", m.Nothing, absent.nothing, READ) for name in absent.LISTS),
     ]
     # fmt: on
 

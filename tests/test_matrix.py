@@ -170,6 +170,7 @@ ASKS: dict[str, dict[str, Ask]] = {
         "PATCH /users/update-password":            Ask({"username": "another", "password": "correct horse", "current_password": "c"}, refused=403),
         "GET /gateway-proxy":                      EMPTY,
         "POST /gateway-proxy":                     EMPTY,
+        "GET /webhooks":                           EMPTY,
     },
     "UI 3.0": {
         "GET /server-info":                        EMPTY,
@@ -183,6 +184,13 @@ ASKS: dict[str, dict[str, Ask]] = {
         "POST /traces/metrics":                    EMPTY,
         "POST /datasets/search":                   EMPTY,
         "GET /scorers/list":                       EMPTY,
+        "GET /label-schemas/list":                 EMPTY,
+        "GET /review-queues/list":                 EMPTY,
+        "GET /mcp-servers":                        EMPTY,
+        "GET /gateway/secrets/list":               EMPTY,
+        "GET /gateway/endpoints/list":             EMPTY,
+        "GET /gateway/model-definitions/list":     EMPTY,
+        "GET /gateway/endpoints/bindings/list":    EMPTY,
     },
     "pages": {
         "GET /":                                   Ask(refused=303),

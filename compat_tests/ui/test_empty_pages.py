@@ -29,3 +29,13 @@ def test_the_usage_of_an_experiment_without_traces(page: Page, digits: Study) ->
 def test_other_pages(page: Page, route: str, words: str) -> None:
     page.goto(f"/#/{route}")
     expect(page.get_by_role("heading", name=words)).to_be_visible()
+
+
+@pytest.mark.parametrize("route", ["settings/webhooks", "settings/llm-connections", "mcp-registry"])
+def test_pages_of_what_is_kept_elsewhere(page: Page, route: str) -> None:
+    """Without an error, which the watch would see as well."""
+    with page.expect_response(lambda response: "/list" in response.url or route.split("/")[-1][:3] in response.url):
+        page.goto(f"/#/{route}")
+    expect(page.get_by_role("main")).to_be_visible()
+    expect(page.get_by_text("No endpoint")).to_have_count(0)
+    expect(page.get_by_text("Failed to load")).to_have_count(0)

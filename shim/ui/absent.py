@@ -1,7 +1,8 @@
 """What MLflow's UI asks of parts that this server does not have: answers that say so, and show no error.
 
-Traces, scorers, evaluation datasets, the AI gateway, the assistant and MCP servers have empty lists. Usage telemetry is
-off: nothing is recorded, and nothing leaves the machine. The shapes are those of a MLflow server without any of these.
+Traces, scorers, reviews, evaluation datasets, webhooks, the AI gateway, the assistant and MCP servers have empty lists.
+Usage telemetry is off: nothing is recorded, and nothing leaves the machine. The shapes are those of an MLflow server
+without any of these.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ from native_api.core.access import Actor
 from shim import messages as m
 
 Answer = dict[str, Any]
+
+LISTS = (
+    *("label-schemas", "review-queues", "scorers"),
+    *(f"gateway/{name}" for name in ("secrets", "endpoints", "model-definitions", "endpoints/bindings")),
+)
+"""What has lists, which are empty here."""
 
 
 class Aggregation(m.Message):

@@ -166,7 +166,9 @@ NOTHING = Target("987654321", "f" * 32, "f" * 32, "nothing")
 
 WITHOUT_FIELDS = [
     *("/gateway-proxy", "/ui-telemetry", "/assistant/config", "/assistant/providers"),
-    *("/traces/search", "/datasets/search", "/scorers/list"),
+    *("/traces/search", "/datasets/search", "/scorers/list", "/webhooks", "/mcp-servers"),
+    *("/label-schemas/list", "/review-queues/list"),
+    *(f"/gateway/{name}/list" for name in ("secrets", "endpoints", "model-definitions", "endpoints/bindings")),
 ]
 
 

@@ -60,6 +60,19 @@ async def test_there_is_no_gateway_and_no_assistant(ui: MLflow, http: httpx.Asyn
     assert await ui.get("assistant/providers") == {"providers": []}
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("3.0/mlflow/mcp-servers", "3.0/mlflow/gateway/secrets/list", "3.0/mlflow/gateway/endpoints/list"),
+        *("3.0/mlflow/gateway/model-definitions/list", "3.0/mlflow/gateway/endpoints/bindings/list"),
+        *("2.0/mlflow/webhooks", "3.0/mlflow/review-queues/list", "3.0/mlflow/label-schemas/list"),
+    ],
+)
+async def test_other_lists_are_empty(http: httpx.AsyncClient, path: str) -> None:
+    answer = await http.get(f"/ajax-api/{path}", params={"max_results": 25})
+    assert (answer.status_code, answer.json()) == (200, {})
+
+
 async def test_clients_are_told_that_there_is_none_of_it(http: httpx.AsyncClient) -> None:
     """They then fall back, or say so."""
     client = MLflow(http, "/api/3.0/mlflow/")
