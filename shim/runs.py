@@ -15,6 +15,7 @@ from native_api.core.datasets import NewInput
 from native_api.core.errors import Invalid
 from native_api.core.logged_model_metrics import ModelPoint
 from native_api.core.metrics import AnyPoint, Points
+from native_api.core.pages import Page
 from native_api.core.runs import LogEntry
 from native_api.core.search import View
 from shim import documents, reserved_tags, run_names
@@ -91,7 +92,16 @@ def delete_tag(conn: Connection, actor: Actor, msg: m.DeleteTag) -> Answer:
 
 
 def search(conn: Connection, actor: Actor, msg: m.SearchRuns) -> bytes:
-    page = listings.page_of_runs(
+    page = find_page(conn, actor, msg)
+    if not page.items:
+        return b"{}"
+    token = b',"next_page_token":"' + page.next_token.encode() + b'"' if page.next_token else b""
+    return b'{"runs":[' + b",".join(documents.run_documents(conn, page.items)) + b"]" + token + b"}"
+
+
+def find_page(conn: Connection, actor: Actor, msg: m.SearchRuns) -> Page[tuple[int, int]]:
+    """One page of what a search finds: each run's (id, revision)."""
+    return listings.page_of_runs(
         conn,
         actor,
         msg.experiment_ids or [],
@@ -101,10 +111,6 @@ def search(conn: Connection, actor: Actor, msg: m.SearchRuns) -> bytes:
         msg.max_results or DEFAULT_PAGE,
         msg.page_token or None,
     )
-    if not page.items:
-        return b"{}"
-    token = b',"next_page_token":"' + page.next_token.encode() + b'"' if page.next_token else b""
-    return b'{"runs":[' + b",".join(documents.run_documents(conn, page.items)) + b"]" + token + b"}"
 
 
 # Adding to a run

@@ -14,16 +14,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 from sqlalchemy import Connection
 
-from native_api.core import experiments, listings, runs
+from native_api.core import experiments, runs
 from native_api.core.access import Actor
 from native_api.core.errors import Problem
 from native_api.core.model_search import find_versions
-from native_api.core.search import Attribute, Comparison, Op, View
+from native_api.core.search import Attribute, Comparison, Op
 from shim import documents, metrics, model_versions
 from shim import messages as m
-from shim import runs as runs_
 from shim.errors import sentence
-from shim.filters import parse_run_filter, parse_run_order
+from shim.runs import find_page
 
 MAX_VERSIONS = 1000
 """The most versions of registered models that are told of the runs of an answer."""
@@ -92,16 +91,7 @@ def _get_run(conn: Connection, actor: Actor, msg: m.GetRun) -> Answer:
 
 
 def _search_runs(conn: Connection, actor: Actor, msg: m.SearchRuns) -> Answer:
-    page = listings.page_of_runs(
-        conn,
-        actor,
-        msg.experiment_ids or [],
-        View(msg.run_view_type or "active"),
-        parse_run_filter(msg.filter or ""),
-        parse_run_order(msg.order_by or []),
-        msg.max_results or runs_.DEFAULT_PAGE,
-        msg.page_token or None,
-    )
+    page = find_page(conn, actor, msg)
     return {"runs": _runs(conn, actor, page.items), "next_page_token": page.next_token}
 
 
