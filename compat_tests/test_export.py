@@ -16,7 +16,8 @@ from mlflow.entities import ViewType
 
 from compat_tests import processes, servers
 from compat_tests.importing import destinations, exported, reading
-from compat_tests.importing.destinations import PROGRAM, Destination
+from compat_tests.importing.destinations import Destination
+from compat_tests.importing.differences import differences
 from compat_tests.importing.reading import AT_ONCE, Seen
 from compat_tests.importing.sources import ALLOWED_FOLDERS, NEWEST, PATIENCE, Source, python_of
 
@@ -29,7 +30,7 @@ class Kept:
     seen: Seen
 
     def command(self, target: str, *options: str) -> list[str]:
-        return [*PROGRAM, "export", target, *self.place.options, *options]
+        return [*servers.program(), "export", target, *self.place.options, *options]
 
     def export(self, target: str, *options: str) -> str:
         """What an export says, which had no problem."""
@@ -62,7 +63,7 @@ def test_mlflow_reads_the_folder_of_files(kept: Kept, tmp_path: Path) -> None:
     with servers.running_stock(tmp_path, ["--backend-store-uri", str(folder)], ALLOWED_FOLDERS) as uri:
         found = exported.at_our_places(reading.read(uri), folder)
         found |= files_of_deleted(MlflowClient(uri))
-    assert exported.differences(kept.seen, found, exported.IN_FOLDERS) == []
+    assert differences(kept.seen, found, exported.IN_FOLDERS) == []
 
 
 def files_of_deleted(client: MlflowClient) -> Seen:
@@ -108,7 +109,7 @@ def test_a_server_shows_the_same_after_a_kill_and_is_sent_nothing_twice(kept: Ke
         assert process.returncode == -signal.SIGKILL, "it was over before it could be killed"
         assert sent(kept.export(theirs.uri, "--with-artifacts")) > 0
         found = reading.read(theirs.uri)
-        assert exported.differences(kept.seen, exported.under_our_ids(found), exported.ON_SERVERS) == []
+        assert differences(kept.seen, exported.under_our_ids(found), exported.ON_SERVERS) == []
         assert sent(kept.export(theirs.uri, "--with-artifacts")) == 0
         assert reading.read(theirs.uri) == found
 
@@ -139,9 +140,9 @@ def test_another_server_of_ours_shows_the_same_and_exports_the_same(kept: Kept, 
     first, second = tmp_path / "first", tmp_path / "second"
     kept.export(str(first), "--with-artifacts")
     with destinations.fresh(database, tmp_path) as place:
-        command = [*PROGRAM, "import", str(first), *place.options]
+        command = [*servers.program(), "import", str(first), *place.options]
         subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
-        assert exported.differences(kept.seen, place.read(), []) == []
+        assert differences(kept.seen, place.read(), []) == []
         Kept(place, {}).export(str(second), "--with-artifacts")
     assert contents(first) == contents(second)
 

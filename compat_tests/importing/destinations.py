@@ -1,8 +1,6 @@
 """Where an import goes: a database of ours with its artifacts, and the server over both."""
 
 import json
-import os
-import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,12 +11,10 @@ from typing import Any
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from compat_tests import processes
+from compat_tests import processes, servers
 from compat_tests.importing import reading
 from compat_tests.importing.reading import Seen
-from compat_tests.importing.sources import PATIENCE, ROOT, Source, with_driver
-
-PROGRAM = shlex.split(os.environ.get("MLFLOW_SHIM_COMMAND") or str(ROOT / ".venv/bin/mlflow-shim"))
+from compat_tests.importing.sources import PATIENCE, Source, with_driver
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class Destination:
         return ["--database-url", self.url, "--artifacts-destination", str(self.artifacts)]
 
     def command(self, source: Source, options: Sequence[str]) -> list[str]:
-        return [*PROGRAM, "import", source.imported, *self.options, *options]
+        return [*servers.program(), "import", source.imported, *self.options, *options]
 
     def bring_in(self, source: Source, *options: str) -> dict[str, Any]:
         """The report of an import, which is complete and verified."""
@@ -73,5 +69,5 @@ def fresh(kind: str, folder: Path) -> Iterator[Destination]:
         return
     with processes.postgresql(folder) as url:
         made = Destination(folder, url, folder / "artifacts")
-        subprocess.run([*PROGRAM, "db", "upgrade", "--database-url", url], check=True, capture_output=True)
+        subprocess.run([*servers.program(), "db", "upgrade", "--database-url", url], check=True, capture_output=True)
         yield made

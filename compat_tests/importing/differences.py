@@ -1,7 +1,7 @@
 """What may be another before and after an import, and why; anything else that differs is a fault."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from compat_tests.importing.reading import Names, Seen
@@ -111,11 +111,11 @@ def sized(listing: Any) -> Any:
     return [(path, is_dir, size if is_dir else size or 0) for path, is_dir, size in listing]
 
 
-def differences(before: Seen, after: Seen) -> list[str]:
-    """What differs and may not, a line each."""
+def differences(before: Seen, after: Seen, allowed: Iterable[Allowed] = ALLOWED) -> list[str]:
+    """What differs and may not, a line each: after an import, unless other differences are allowed."""
     found = []
     for names in sorted(before.keys() | after.keys()):
         old, new = before.get(names, ABSENT), after.get(names, ABSENT)
-        if old != new and not any(allowed.applies(names, old, new) for allowed in ALLOWED):
+        if old != new and not any(one.applies(names, old, new) for one in allowed):
             found.append(f"{' / '.join(names)}: {str(old)[:200]} before, {str(new)[:200]} after")
     return found

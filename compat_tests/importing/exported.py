@@ -1,10 +1,10 @@
 """What may be another once it was taken away from a server of ours, and why; anything else that differs is a fault."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compat_tests.importing.differences import ABSENT, Allowed, finite, said_of, sized
+from compat_tests.importing.differences import Allowed, finite, said_of, sized
 from compat_tests.importing.reading import Seen
 
 OURS = "mlflow-shim."
@@ -93,13 +93,3 @@ def renamed(value: Any, words: Mapping[str, str]) -> Any:
             return {key: renamed(one, words) for key, one in value.items() if not key.startswith(OURS)}
         case _:
             return value
-
-
-def differences(before: Seen, after: Seen, allowed: Iterable[Allowed]) -> list[str]:
-    """What differs and may not, a line each."""
-    found = []
-    for names in sorted(before.keys() | after.keys()):
-        old, new = before.get(names, ABSENT), after.get(names, ABSENT)
-        if old != new and not any(one.applies(names, old, new) for one in allowed):
-            found.append(f"{' / '.join(names)}: {str(old)[:200]} before, {str(new)[:200]} after")
-    return found

@@ -16,8 +16,9 @@ from mlflow import MlflowClient
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from compat_tests import targets
-from compat_tests.ui import chromium, data
+from compat_tests.ui import chromium, data, people
 from compat_tests.ui.data import Study
+from compat_tests.ui.people import House
 from compat_tests.ui.watch import Watch
 
 SCREENSHOTS = Path(os.environ.get("UI_SCREENSHOTS") or Path(__file__).parent / "screenshots")
@@ -44,6 +45,13 @@ def address(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Itera
     """Where the server is that these tests share."""
     with targets.running(targets.TARGET, tmp_path_factory.mktemp("ui")) as uri:
         yield uri
+
+
+@pytest.fixture(scope="package")
+def house(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[House]:
+    """A server that everybody has to log in to. Tests of it have its address as theirs."""
+    with people.running(tmp_path_factory.mktemp("house")) as house:
+        yield house
 
 
 @pytest.fixture

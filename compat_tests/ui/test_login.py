@@ -1,6 +1,6 @@
 """Logging in, what a viewer and an editor may do, and logging out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -14,12 +14,6 @@ if targets.TARGET == "stock":
     pytest.skip("MLflow's own server has a login only as a plugin", allow_module_level=True)
 
 DENIED = "This needs write access"
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, browser: object) -> Iterator[House]:
-    with people.running(tmp_path_factory.mktemp("house")) as house:
-        yield house
 
 
 @pytest.fixture(scope="module")

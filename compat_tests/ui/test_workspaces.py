@@ -1,22 +1,13 @@
 """Several workspaces: the UI's own switch, each with what is its own, and a UI opened in one of them."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from compat_tests import targets
-from compat_tests.ui import people
 from compat_tests.ui.people import EDITOR, OTHER, OUTSIDER, VIEWER, House, Work, log_in
 
 if targets.TARGET == "stock":
     pytest.skip("MLflow's own server has workspaces only if they are switched on", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, browser: object) -> Iterator[House]:
-    with people.running(tmp_path_factory.mktemp("house")) as house:
-        yield house
 
 
 @pytest.fixture(scope="module")
